@@ -1,0 +1,229 @@
+"""Load the networks: Dream as published, its native Qwen2 form, BERT-shaped ones, adapters and merged models.
+
+Dream-7B is ``Qwen2ForCausalLM`` with ``config.is_causal = False``: the same 339 state-dict keys, logits
+equal to the official code's. So no remote code runs: the config is converted, the weights are kept.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftConfig, PeftModel
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen2Tokenizer,
+)
+
+from modeling.custom_generate.settings import DiffusionSettings
+from modeling.pointer_bert import PointerBert, PointerBertConfig
+from modeling.sources import read_json, resolve
+
+DREAM_TYPES = ("Dream", "dream")
+# Rows of Dream's padded vocabulary that no token uses: the symbols of its aligned canvas.
+DREAM_OUTSIDE, DREAM_INSIDE, DREAM_FIRST_MARKER, DREAM_ROWS = 151667, 151668, 151669, 152064
+# Fields of Dream's config that Qwen2 does not know or that say how remote code is found.
+_DREAM_ONLY = (
+    "auto_map",
+    "architectures",
+    "model_type",
+    "mask_token_id",
+    "pad_token_id",
+    "transformers_version",
+)
+
+
+def dream_to_qwen2(config: dict[str, Any]) -> Qwen2Config:
+    """Return the native config of a Dream config: Qwen2, bidirectional.
+
+    Args:
+        config: the content of Dream's ``config.json``.
+    """
+    kept = {key: value for key, value in config.items() if key not in _DREAM_ONLY}
+    kept.setdefault("tie_word_embeddings", False)
+    native = Qwen2Config(**kept, pad_token_id=config.get("pad_token_id"), is_causal=False)
+    native.architectures = ["Qwen2ForCausalLM"]
+    native.use_cache = True
+    return native
+
+
+def load_tokenizer(
+    path_or_id: str | Path | None = None, revision: str | None = None
+) -> PreTrainedTokenizerBase:
+    """Return the fast tokenizer of a checkpoint (Dream's needs no remote code: it is Qwen2's with its own tokens).
+
+    Raises:
+        OSError: no such folder or repository, or the Hub cannot be reached.
+    """
+    source = resolve(path_or_id)
+    adapter = read_json(source, "adapter_config.json", revision)
+    settings = read_json(source, "tokenizer_config.json", revision)
+    if settings is None and adapter is not None:
+        return load_tokenizer(adapter["base_model_name_or_path"])
+    if settings is None:
+        raise OSError(f"{source!r} has no tokenizer_config.json; give a checkpoint that holds its tokenizer")
+    # Dream's repository names a tokenizer class of its own, in remote code; its files are Qwen2's.
+    if str(settings.get("tokenizer_class", "")).startswith("Dream"):
+        return Qwen2Tokenizer.from_pretrained(source, revision=revision)
+    return AutoTokenizer.from_pretrained(source, revision=revision)
+
+
+def load_model(
+    path_or_id: str | Path | None = None,
+    *,
+    dtype: torch.dtype | str | None = None,
+    device_map: str | dict[str, Any] | None = None,
+    revision: str | None = None,
+) -> PreTrainedModel | PeftModel:
+    """Return a network that carries its diffusion settings in ``model.generation_config``, in eval mode.
+
+    Args:
+        path_or_id: folder or Hub id of a Dream repository as published, its native Qwen2 form, a
+            BERT-shaped masked LM, a merged model or an adapter; None is the embedded default.
+        dtype: of the weights; default as stored (fp32 for the embedded default, which is stored in bf16).
+        device_map: as in transformers.
+        revision: of a Hub repository. An adapter's revision is not applied to its base.
+
+    Raises:
+        OSError: no such folder or repository, or the Hub cannot be reached.
+        ValueError: not a masked-diffusion network: unknown architecture, no mask token, or causal.
+    """
+    source = resolve(path_or_id)
+    adapter = read_json(source, "adapter_config.json", revision)
+    if adapter is not None:
+        return _load_adapter(source, adapter, dtype, device_map, revision)
+    config = read_json(source, "config.json", revision)
+    if config is None:
+        raise OSError(
+            f"{source!r} has neither config.json nor adapter_config.json; give a model folder or repository"
+        )
+    kind = config.get("model_type")
+    options: dict[str, Any] = {"device_map": device_map, "revision": revision, "use_safetensors": True}
+    if kind in DREAM_TYPES or kind == "qwen2":
+        if kind == "qwen2" and config.get("is_causal", True):
+            raise ValueError(
+                f"{source!r} is a causal Qwen2 model (its config does not say is_causal: false), not a Dream model; "
+                "give a Dream checkpoint, or set is_causal to false in config.json if it was trained so"
+            )
+        native = dream_to_qwen2(config) if kind in DREAM_TYPES else Qwen2Config.from_dict(config)
+        model: PreTrainedModel = Qwen2ForCausalLM.from_pretrained(
+            source, config=native, dtype=dtype or "auto", **options
+        )
+        defaults = _dream_settings(config)
+    elif kind == PointerBertConfig.model_type:
+        model = PointerBert.from_pretrained(source, dtype=dtype or torch.float32, **options)
+        defaults = {}
+    elif kind == "bert":
+        bert = BertConfig.from_dict({**config, "is_decoder": True, "is_causal": False})
+        model = BertForMaskedLM.from_pretrained(source, config=bert, dtype=dtype or "auto", **options)
+        defaults = {"logits_shift": 0, "pad_token_id": config.get("pad_token_id", 0)}
+    else:
+        raise ValueError(
+            f"{source!r} has model_type {kind!r}; supported are 'Dream', 'qwen2' (with is_causal: false), "
+            f"'bert' and {PointerBertConfig.model_type!r}"
+        )
+    _settle(model, source, revision, defaults)
+    check_bidirectional(model)
+    return model.eval()
+
+
+def _load_adapter(
+    source: str,
+    adapter: dict[str, Any],
+    dtype: torch.dtype | str | None,
+    device_map: str | dict[str, Any] | None,
+    revision: str | None,
+) -> PeftModel:
+    base_id = adapter.get("base_model_name_or_path")
+    if not base_id:
+        raise ValueError(
+            f"adapter_config.json of {source!r} names no base_model_name_or_path; add the base's Hub id"
+        )
+    base = load_model(base_id, dtype=dtype, device_map=device_map, revision=adapter.get("revision"))
+    PeftConfig.from_pretrained(
+        source, revision=revision
+    )  # a broken config fails here, before the weights load
+    model = PeftModel.from_pretrained(base, source, revision=revision, use_safetensors=True)
+    # What was trained may differ from the base: prompt attention, canvas, shift.
+    _settle(model, source, revision, {})
+    return model.eval()
+
+
+def _settle(model: Any, source: str, revision: str | None, defaults: dict[str, Any]) -> None:
+    """Give the model its diffusion settings: those its repository stores, else the architecture's."""
+    stored = read_json(source, "generation_config.json", revision) or {}
+    known = {
+        name: stored[name] for name in DiffusionSettings.__dataclass_fields__ if stored.get(name) is not None
+    }
+    current = model.generation_config
+    inherited = {
+        name: getattr(current, name)
+        for name in DiffusionSettings.__dataclass_fields__
+        if getattr(current, name, None) is not None
+    }
+    merged = {**inherited, **{k: v for k, v in defaults.items() if v is not None}, **known}
+    if merged.get("mask_token_id") is None:
+        raise ValueError(
+            f"{source!r} names no mask token: neither generation_config.json nor config.json has mask_token_id. "
+            "It is not a masked-diffusion model, or its config is incomplete; add mask_token_id to "
+            "generation_config.json"
+        )
+    settings = DiffusionSettings(**merged)
+    if not isinstance(model, PeftModel):
+        # Sampling defaults that a base brings (temperature, top_k) would reach generate silently.
+        model.generation_config = GenerationConfig(
+            bos_token_id=model.config.bos_token_id, eos_token_id=model.config.eos_token_id
+        )
+    settings.apply(model)
+
+
+def _dream_settings(config: dict[str, Any]) -> dict[str, Any]:
+    settings = {
+        "mask_token_id": config.get("mask_token_id"),
+        "pad_token_id": config.get("pad_token_id", config.get("eos_token_id")),
+        "logits_shift": 1,
+        "prompt_attention": "full",
+    }
+    if config.get("vocab_size", 0) >= DREAM_ROWS:
+        settings |= {
+            "outside_token_id": DREAM_OUTSIDE,
+            "inside_token_id": DREAM_INSIDE,
+            "first_marker_id": DREAM_FIRST_MARKER,
+            "max_markers": DREAM_ROWS - DREAM_FIRST_MARKER,
+        }
+    return settings
+
+
+@torch.no_grad()
+def check_bidirectional(model: Any) -> None:
+    """Check by a forward that the first position sees the last.
+
+    A base that turned causal answers silently and badly, so this is checked at load.
+
+    Raises:
+        ValueError: changing the last token does not change the first position's output.
+    """
+    embeddings = model.get_input_embeddings()
+    if embeddings.weight.device.type == "meta":
+        return
+    device = embeddings.weight.device
+    pair = torch.tensor([[1, 2, 3, 4], [1, 2, 3, 5]], device=device)
+    training = model.training
+    model.eval()
+    first = model.base_model(input_ids=pair, use_cache=False).last_hidden_state[:, 0].float()
+    model.train(training)
+    if not torch.isfinite(first).all():
+        raise ValueError(
+            "the model's outputs are not finite: its weights hold NaN or infinity; download it again"
+        )
+    if torch.equal(first[0], first[1]):
+        raise ValueError(
+            "the model is causal: changing the last token leaves the first output unchanged. "
+            "A masked-diffusion model needs config.is_causal = False; load it with modeling.load_model"
+        )

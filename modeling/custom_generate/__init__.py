@@ -1,0 +1,1 @@
+"""The denoising loop as it is published: torch, transformers and flat siblings only."""

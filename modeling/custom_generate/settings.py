@@ -1,0 +1,93 @@
+"""What a checkpoint says about its diffusion: kept in ``model.generation_config``, read from there."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+PROMPT_ATTENTION = ("full", "isolated")
+CANVASES = ("completion", "aligned")
+
+
+@dataclass(frozen=True)
+class DiffusionSettings:
+    """The diffusion settings of one checkpoint.
+
+    Args:
+        mask_token_id: id of the absorbing state.
+        pad_token_id: id that fills the completion canvas behind the answer (Dream: end of text).
+        logits_shift: 1 if token i is predicted from hidden state i - 1 (Dream), 0 for a masked LM.
+            It concerns the completion canvas; aligned slots are not a continuation and never shifted.
+        prompt_attention: ``"full"`` (the prompt sees the canvas, as in Dream's own training) or
+            ``"isolated"`` (it does not, so its keys and values can be cached exactly).
+        canvas: the canvas that the extractor uses by default.
+        prompt_markers: whether a marker token stands before each type name in the prompt.
+        outside_token_id: symbol O of the aligned canvas; -1 if the checkpoint has no aligned canvas.
+        inside_token_id: symbol I of the aligned canvas.
+        first_marker_id: id of the marker of the first queried type; the others follow it.
+        max_markers: how many markers there are, and so how many types one prompt can ask for.
+        outside_bias: added to the logit of O; chosen on development data, moves precision against recall.
+    """
+
+    mask_token_id: int
+    pad_token_id: int
+    logits_shift: int = 1
+    prompt_attention: str = "full"
+    canvas: str = "completion"
+    prompt_markers: bool = False
+    outside_token_id: int = -1
+    inside_token_id: int = -1
+    first_marker_id: int = -1
+    max_markers: int = 0
+    outside_bias: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.logits_shift not in (0, 1):
+            raise ValueError(f"logits_shift must be 0 or 1, got {self.logits_shift!r}")
+        if self.prompt_attention not in PROMPT_ATTENTION:
+            raise ValueError(
+                f"prompt_attention must be one of {PROMPT_ATTENTION}, got {self.prompt_attention!r}"
+            )
+        if self.canvas not in CANVASES:
+            raise ValueError(f"canvas must be one of {CANVASES}, got {self.canvas!r}")
+        if self.canvas == "aligned" and self.outside_token_id < 0:
+            raise ValueError("canvas='aligned' needs outside_token_id, inside_token_id and first_marker_id")
+
+    @classmethod
+    def of(cls, model: Any) -> "DiffusionSettings":
+        """Read the settings from ``model.generation_config``.
+
+        Raises:
+            ValueError: the checkpoint names no mask token.
+        """
+        config = model.generation_config
+        if getattr(config, "mask_token_id", None) is None:
+            raise ValueError(
+                "this model's generation_config has no mask_token_id, so it is not a masked-diffusion model; "
+                "load it with modeling.load_model, or set model.generation_config.mask_token_id"
+            )
+        given = {
+            f.name: getattr(config, f.name) for f in fields(cls) if getattr(config, f.name, None) is not None
+        }
+        return cls(**given)
+
+    def apply(self, model: Any) -> None:
+        """Write the settings into ``model.generation_config``, where ``save_pretrained`` keeps them."""
+        for name, value in asdict(self).items():
+            setattr(model.generation_config, name, value)
+
+    @property
+    def has_aligned(self) -> bool:
+        """Whether the checkpoint names symbols for the aligned canvas."""
+        return self.outside_token_id >= 0
+
+    def marker_ids(self, count: int) -> list[int]:
+        """Return the ids of the markers of the first ``count`` types.
+
+        Raises:
+            ValueError: one prompt cannot ask for so many types.
+        """
+        if count > self.max_markers:
+            raise ValueError(
+                f"{count} types in one prompt, but this checkpoint has {self.max_markers} markers; "
+                "ask for fewer at a time (EntityExtractor splits long lists by itself)"
+            )
+        return list(range(self.first_marker_id, self.first_marker_id + count))

@@ -1,0 +1,167 @@
+"""Text to tokens and back to text: the prompt's ids with the place of every word, type and marker in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from transformers import PreTrainedTokenizerBase
+
+from modeling.custom_generate.settings import DiffusionSettings
+from modeling.template import PROMPT_HEAD, PROMPT_TEXT, TYPE_SEPARATOR, render_prompt
+from modeling.words import split_words
+
+CASE_LOWER, CASE_CAPITALISED, CASE_UPPER = range(3)
+
+
+@dataclass(frozen=True)
+class EncodedPrompt:
+    """One prompt in tokens.
+
+    ``input_ids`` and ``token_types`` have one entry a token (``token_types`` is the letter case: 0 lower,
+    1 capitalised, 2 upper). ``words`` are character offsets into the text of the words that have a token,
+    ``word_positions`` the index of each one's first token. ``markers`` are the indices of the type
+    markers (empty without markers). ``sources`` are the indices of the tokens of type names and text:
+    what a completion can copy. ``text_span`` is the half-open token range of the text.
+    """
+
+    types: tuple[str, ...]
+    text: str
+    input_ids: list[int]
+    token_types: list[int]
+    words: list[tuple[int, int]]
+    word_positions: list[int]
+    markers: list[int]
+    sources: list[int]
+    text_span: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+
+@dataclass
+class PromptEncoder:
+    """Encodes prompts for one checkpoint; safe to share between threads (the tokenizer is only read)."""
+
+    tokenizer: PreTrainedTokenizerBase
+    settings: DiffusionSettings
+    _marker_cost: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not self.tokenizer.is_fast:
+            raise ValueError(
+                f"{type(self.tokenizer).__name__} gives no character offsets; "
+                "use the fast tokenizer (AutoTokenizer with use_fast=True)"
+            )
+        self._marker_cost = int(self.settings.prompt_markers)
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each text, with no special token, whatever the text says.
+
+        A text that spells a special token (``"<|mask|>"``, ``"[MASK]"``) is read as plain characters.
+        """
+        return self._tokenize(texts)["input_ids"]
+
+    def type_cost(self, name: str) -> int:
+        """Return how many prompt tokens asking for this type takes."""
+        return len(self.token_ids([name + TYPE_SEPARATOR])[0]) + self._marker_cost
+
+    def encode(self, types: Sequence[str], text: str) -> EncodedPrompt:
+        """Return the encoded prompt for one text."""
+        return self.encode_batch([(types, text)])[0]
+
+    def encode_batch(self, requests: Sequence[tuple[Sequence[str], str]]) -> list[EncodedPrompt]:
+        """Return the encoded prompt of each (types, text) pair."""
+        prompts = [render_prompt(types, text) for types, text in requests]
+        batch = self._tokenize(prompts, return_offsets_mapping=True)
+        return [
+            self._place(tuple(types), text, prompt, ids, offsets)
+            for (types, text), prompt, ids, offsets in zip(
+                requests, prompts, batch["input_ids"], batch["offset_mapping"], strict=True
+            )
+        ]
+
+    def _tokenize(self, texts: Sequence[str], **options: bool) -> dict:
+        return self.tokenizer(
+            list(texts),
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+            **options,
+        )
+
+    def _place(
+        self, types: tuple[str, ...], text: str, prompt: str, ids: list[int], offsets: list[tuple[int, int]]
+    ) -> EncodedPrompt:
+        starts, at = [], len(PROMPT_HEAD)
+        for name in types:
+            starts.append(at)
+            at += len(name) + len(TYPE_SEPARATOR)
+        types_end = at - len(TYPE_SEPARATOR)
+        text_start = types_end + len(PROMPT_TEXT)
+        text_end = text_start + len(text)
+
+        marker_ids = self.settings.marker_ids(len(types)) if self.settings.prompt_markers else []
+        out_ids: list[int] = []
+        case: list[int] = []
+        markers: list[int] = []
+        sources: list[int] = []
+        ends: list[int] = []  # of text tokens, in characters of the text
+        cls_id = self.tokenizer.cls_token_id
+        if cls_id is not None:
+            out_ids.append(cls_id)
+            case.append(CASE_LOWER)
+        text_first = -1
+        text_last = -1
+        for token, (start, end) in zip(ids, offsets, strict=True):
+            # A byte-level token may begin at the blank before the name, so its end decides.
+            while marker_ids and len(markers) < len(types) and end > starts[len(markers)]:
+                markers.append(len(out_ids))
+                out_ids.append(marker_ids[len(markers) - 1])
+                case.append(CASE_LOWER)
+            in_type = end > starts[0] and start < types_end
+            in_text = end > text_start and start < text_end
+            if in_type or in_text:
+                sources.append(len(out_ids))
+            if in_text:
+                if text_first < 0:
+                    text_first = len(out_ids)
+                text_last = len(out_ids) + 1
+                ends.append(end - text_start)
+            out_ids.append(token)
+            case.append(_letter_case(prompt[start:end]))
+        if text_first < 0:
+            text_first = text_last = len(out_ids)
+        words, positions = _locate(split_words(text), ends, text_first)
+        return EncodedPrompt(
+            types, text, out_ids, case, words, positions, markers, sources, (text_first, text_last)
+        )
+
+
+def _locate(
+    words: list[tuple[int, int]], ends: list[int], first: int
+) -> tuple[list[tuple[int, int]], list[int]]:
+    """Return the words that own a token, and the index of each one's first token.
+
+    A token belongs to the first word that it reaches into. ``ends`` are the character ends of the text's
+    tokens. A word whose every character lies in a token of the word before (or in none: a character the
+    tokenizer drops) shares that token's position if one covers it, and is left out otherwise.
+    """
+    kept: list[tuple[int, int]] = []
+    positions: list[int] = []
+    token = 0
+    for start, end in words:
+        while token < len(ends) and ends[token] <= start:
+            token += 1
+        if token == len(ends):
+            break
+        kept.append((start, end))
+        positions.append(first + token)
+    return kept, positions
+
+
+def _letter_case(surface: str) -> int:
+    letters = surface.strip()
+    if not letters[:1].isupper():
+        return CASE_LOWER
+    return CASE_UPPER if len(letters) > 1 and letters.isupper() else CASE_CAPITALISED

@@ -1,0 +1,134 @@
+"""A BERT-shaped masked-diffusion network whose output layer points into the prompt.
+
+The canvas is denoised by the same encoder that reads the prompt. Instead of a vocabulary of 30,000
+words, a canvas slot chooses among a few fixed symbols and the positions of the prompt: on the aligned
+canvas the markers that stand before the type names, on the completion canvas the tokens to copy
+(pointer networks, Vinyals et al. 2015, arXiv 1506.03134).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import BertConfig, BertModel, BertPreTrainedModel, GenerationMixin
+from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
+
+# token_type_ids: the letter case of prompt tokens (the vocabulary is uncased), then the two canvases.
+CASE_LOWER, CASE_CAPITALISED, CASE_UPPER, TYPE_ALIGNED, TYPE_COMPLETION = range(5)
+
+
+class PointerBertConfig(BertConfig):
+    """BertConfig with the fixed symbols of the two canvases.
+
+    Args:
+        aligned_symbols: token ids of the fixed symbols of the aligned canvas (O and I).
+        completion_symbols: token ids of the fixed symbols of the completion canvas
+            (``:``, ``|``, ``none`` and padding).
+        canvas_word_embeddings: whether an aligned slot also receives the embedding of its word's first
+            token, so that the encoder reads it as that word in its context.
+    """
+
+    model_type = "pointer_bert"
+
+    def __init__(
+        self,
+        aligned_symbols: tuple[int, ...] = (),
+        completion_symbols: tuple[int, ...] = (),
+        canvas_word_embeddings: bool = True,
+        **kwargs: object,
+    ) -> None:
+        kwargs.setdefault("is_decoder", True)  # lets BERT take past_key_values
+        kwargs.setdefault("is_causal", False)  # and stay bidirectional
+        kwargs.setdefault("type_vocab_size", 5)
+        super().__init__(**kwargs)
+        self.aligned_symbols = list(aligned_symbols)
+        self.completion_symbols = list(completion_symbols)
+        self.canvas_word_embeddings = canvas_word_embeddings
+
+
+class PointerHead(nn.Module):
+    """Scores of a canvas slot against fixed symbols and prompt positions."""
+
+    def __init__(self, hidden_size: int, symbols: int) -> None:
+        super().__init__()
+        self.query = nn.Sequential(
+            nn.Linear(hidden_size, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size)
+        )
+        self.key = nn.Linear(hidden_size, hidden_size)
+        self.symbols = nn.Parameter(torch.zeros(symbols, hidden_size))
+        self.symbol_bias = nn.Parameter(torch.zeros(symbols))
+
+    def forward(self, hidden: torch.Tensor, prompt: torch.Tensor) -> torch.Tensor:
+        """Return logits ``[batch, slots, symbols + positions]``.
+
+        Args:
+            hidden: canvas hidden states ``[batch, slots, hidden]``.
+            prompt: prompt hidden states at the positions to point to, ``[batch, positions, hidden]``.
+        """
+        query = self.query(hidden)
+        scale = hidden.shape[-1] ** -0.5
+        fixed = query @ self.symbols.T * scale + self.symbol_bias
+        pointed = query @ self.key(prompt).transpose(1, 2) * scale
+        return torch.cat([fixed, pointed], dim=-1)
+
+
+@dataclass
+class PointerBertOutput(BaseModelOutputWithPoolingAndCrossAttentions):
+    """The encoder's output; ``last_hidden_state`` is ``[batch, length, hidden]``."""
+
+
+class PointerBert(BertPreTrainedModel, GenerationMixin):
+    """The encoder and its two pointer heads."""
+
+    config_class = PointerBertConfig
+    base_model_prefix = "bert"
+
+    def __init__(self, config: PointerBertConfig) -> None:
+        super().__init__(config)
+        self.bert = BertModel(config, add_pooling_layer=False)
+        self.aligned_head = PointerHead(config.hidden_size, len(config.aligned_symbols))
+        self.completion_head = PointerHead(config.hidden_size, len(config.completion_symbols))
+        self.post_init()
+
+    def forward(self, *args: object, **kwargs: object) -> object:
+        """Return the encoder's output; the heads need prompt and canvas apart (see ``source_logits``)."""
+        return self.bert(*args, **kwargs)
+
+    def canvas_embeddings(self, canvas_ids: torch.Tensor, word_ids: torch.Tensor | None) -> torch.Tensor:
+        """Return the input embeddings ``[batch, slots, hidden]`` of canvas symbols.
+
+        Args:
+            canvas_ids: symbols ``[batch, slots]``.
+            word_ids: for the aligned canvas, the first token of each slot's word, same shape.
+        """
+        table = self.bert.embeddings.word_embeddings
+        embedded = table(canvas_ids)
+        if word_ids is not None and self.config.canvas_word_embeddings:
+            embedded = embedded + table(word_ids)
+        return embedded
+
+    def source_ids(self, canvas: str, prompt_ids: torch.Tensor) -> torch.Tensor:
+        """Return the token id ``[batch, sources]`` that each output of ``source_logits`` stands for."""
+        fixed = self._symbols(canvas).to(prompt_ids.device)
+        return torch.cat([fixed.expand(len(prompt_ids), -1), prompt_ids], dim=1)
+
+    def source_logits(
+        self, canvas: str, hidden: torch.Tensor, prompt: torch.Tensor, allowed: torch.Tensor
+    ) -> torch.Tensor:
+        """Return logits ``[batch, slots, symbols + positions]``, -inf at positions not ``allowed``.
+
+        Args:
+            canvas: ``"aligned"`` or ``"completion"``.
+            hidden: canvas hidden states ``[batch, slots, hidden]``.
+            prompt: prompt hidden states ``[batch, positions, hidden]``.
+            allowed: prompt positions that may be pointed to, bool ``[batch, positions]``.
+        """
+        head = self.aligned_head if canvas == "aligned" else self.completion_head
+        logits = head(hidden, prompt)
+        fixed = torch.ones_like(allowed[:, :1]).expand(-1, logits.shape[-1] - prompt.shape[1])
+        permitted = torch.cat([fixed, allowed], dim=1)
+        return logits.float().masked_fill(~permitted[:, None, :], float("-inf"))
+
+    def _symbols(self, canvas: str) -> torch.Tensor:
+        ids = self.config.aligned_symbols if canvas == "aligned" else self.config.completion_symbols
+        return torch.tensor([ids])
