@@ -2,7 +2,7 @@
 
 Both collators return a flat dictionary of tensors that ``TrainingBatch.from_tensors`` reads:
 ``prompt_{ids,mask,positions,token_types,sources,markers}``, per canvas ``{kind}_{ids,mask,positions}``,
-``aligned_word_ids``, ``type_counts``, and ``labels`` (all canvas targets, -100 elsewhere), by which the
+``aligned_word_ids``, ``aligned_scored``, ``type_counts``, and ``labels`` (all canvas targets, -100 elsewhere), by which the
 Trainer counts the tokens that the loss is divided by.
 """
 
@@ -89,7 +89,8 @@ def random_truncation(lengths: Sequence[int], longest: int, rng: random.Random) 
 def labels(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Return all canvas targets side by side, -100 where there is no slot."""
     kinds = [kind for kind in ("completion", "aligned") if f"{kind}_ids" in batch]
-    return torch.cat([batch[f"{k}_ids"].masked_fill(~batch[f"{k}_mask"], IGNORE) for k in kinds], dim=1)
+    counted = {k: batch.get(f"{k}_scored", batch[f"{k}_mask"]) for k in kinds}
+    return torch.cat([batch[f"{k}_ids"].masked_fill(~counted[k], IGNORE) for k in kinds], dim=1)
 
 
 @dataclass
@@ -177,28 +178,32 @@ class EntityCollator:
         asked = [self.queries(row, rng) for row in rows]
         prompts = self.encoder.encode_batch([(query.types, query.text) for query in asked])
         settings = self.encoder.settings
-        tags = []
-        answers: list[str] = []
+        tags, scored = [], []
+        answers: list[str | None] = []
         for i, query in enumerate(asked):
             if len(prompts[i]) > self.max_length:
                 query = asked[i] = _shorten(query, prompts[i], self.max_length)
                 prompts[i] = self.encoder.encode(query.types, query.text)
             tags.append(tag_ids(prompts[i], query.mentions, settings))
-            answers.append(render_mentions(query.mentions, query.types))
+            scored.append(scored_slots(tags[-1], query.exhaustive, settings.outside_token_id))
+            answers.append(render_mentions(query.mentions, query.types) if query.exhaustive else None)
         batch = {**prompt_tensors(prompts, settings.pad_token_id), **aligned_tensors(prompts)}
         batch["aligned_ids"] = pad(tags, settings.outside_token_id)
+        batch["aligned_scored"] = pad(scored, 0).bool()
         batch.update(self._completion(prompts, answers, rng))
         batch["type_counts"] = torch.tensor([len(query.types) for query in asked])
         batch["labels"] = labels(batch)
         return batch
 
     def _completion(
-        self, prompts: list[EncodedPrompt], answers: list[str], rng: random.Random
+        self, prompts: list[EncodedPrompt], answers: list[str | None], rng: random.Random
     ) -> dict[str, torch.Tensor]:
-        ids = self.encoder.token_ids(answers)
+        ids = self.encoder.token_ids([answer or "" for answer in answers])
         lengths = [len(answer) + 1 for answer in ids]
         canvases = random_truncation([min(n, self.canvas_length) for n in lengths], self.canvas_length, rng)
-        canvases = [n if own <= n else 0 for own, n in zip(lengths, canvases, strict=True)]
+        # An incomplete answer, or one too long, has no canvas: a part of an answer would teach to stop early.
+        usable = [a is not None and own <= n for a, own, n in zip(answers, lengths, canvases, strict=True)]
+        canvases = [n if keep else 0 for n, keep in zip(canvases, usable, strict=True)]
         end = self.encoder.settings.pad_token_id
         rows = [answer[:n] + [end] * (n - len(answer)) for answer, n in zip(ids, canvases, strict=True)]
         return {"completion_ids": pad(rows, end), **completion_tensors(canvases, [len(p) for p in prompts])}
@@ -223,6 +228,17 @@ def tag_ids(prompt: EncodedPrompt, mentions: Sequence[Mention], settings: Diffus
     return tags
 
 
+def scored_slots(tags: Sequence[int], exhaustive: bool, outside: int) -> list[int]:
+    """Return 1 for each slot the loss counts: all, or the mentions and the words right beside them.
+
+    Where not every mention is annotated, only the words at a mention's edge are known to be outside.
+    """
+    if exhaustive:
+        return [1] * len(tags)
+    inside = [tag != outside for tag in tags]
+    return [int(any(inside[max(0, i - 1) : i + 2])) for i in range(len(tags))]
+
+
 def _shorten(query: Query, prompt: EncodedPrompt, max_length: int) -> Query:
     """Cut the text behind the last word that fits; mentions that reach past it go."""
     fits = [
@@ -230,4 +246,4 @@ def _shorten(query: Query, prompt: EncodedPrompt, max_length: int) -> Query:
     ]
     end = prompt.words[fits[-1]][0] if fits else 0
     kept = tuple(m for m in query.mentions if m.end <= end)
-    return Query(query.types, query.text[:end].rstrip(), kept)
+    return Query(query.types, query.text[:end].rstrip(), kept, query.exhaustive)

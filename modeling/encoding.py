@@ -1,5 +1,7 @@
 """Text to tokens and back to text: the prompt's ids with the place of every word, type and marker in it."""
 
+import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +12,7 @@ from modeling.template import PROMPT_HEAD, PROMPT_TEXT, TYPE_SEPARATOR, render_p
 from modeling.words import split_words
 
 CASE_LOWER, CASE_CAPITALISED, CASE_UPPER = range(3)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,12 @@ class EncodedPrompt:
 
 @dataclass
 class PromptEncoder:
-    """Encodes prompts for one checkpoint; safe to share between threads (the tokenizer is only read)."""
+    """Encodes prompts for one checkpoint; may be shared between threads."""
 
     tokenizer: PreTrainedTokenizerBase
     settings: DiffusionSettings
-    _marker_cost: int = field(init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _lossy: bool = field(init=False, default=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.tokenizer.is_fast:
@@ -51,7 +55,8 @@ class PromptEncoder:
                 f"{type(self.tokenizer).__name__} gives no character offsets; "
                 "use the fast tokenizer (AutoTokenizer with use_fast=True)"
             )
-        self._marker_cost = int(self.settings.prompt_markers)
+        probe = "Éa-B c"
+        self._lossy = self._decode(self.token_ids([probe])[0]) != probe
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text, with no special token, whatever the text says.
@@ -60,9 +65,51 @@ class PromptEncoder:
         """
         return self._tokenize(texts)["input_ids"]
 
+    def spell(self, text: str) -> str:
+        """Return the text as its tokens spell it: an uncased tokenizer loses case, accents and spacing."""
+        return "".join(self.decode_pieces(self.token_ids([text])[0]))
+
+    def decode_pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return the piece of the decoded string that each token adds (empty inside a split character)."""
+        whole = self._decode(ids)
+        ends = [0]
+        for count in range(1, len(ids)):
+            prefix = self._decode(ids[:count])
+            shared = next(
+                (i for i, (a, b) in enumerate(zip(prefix, whole, strict=False)) if a != b), len(prefix)
+            )
+            ends.append(max(ends[-1], min(shared, len(whole))))
+        ends.append(len(whole))
+        return [whole[a:b] for a, b in zip(ends, ends[1:], strict=False)][: len(ids)]
+
+    def token_occurrences(self, prompt: EncodedPrompt, span: str) -> list[tuple[int, int]]:
+        """Return where the tokens of ``span`` stand in the text as whole words, as character offsets.
+
+        For tokenizers that lose case or spacing, whose spans cannot be found as strings; others get [].
+        """
+        if not self._lossy:
+            return []
+        wanted = self.token_ids([span])[0]
+        first, last = prompt.text_span
+        word_at = {at: i for i, at in reversed(list(enumerate(prompt.word_positions)))}
+        boundaries = {*prompt.word_positions, last}
+        found: list[tuple[int, int]] = []
+        for at in range(first, last - len(wanted) + 1):
+            after = at + len(wanted)
+            if not wanted or at not in word_at or after not in boundaries:
+                continue
+            if prompt.input_ids[at:after] == wanted:
+                final = max(i for i, position in enumerate(prompt.word_positions) if position < after)
+                found.append((prompt.words[word_at[at]][0], prompt.words[final][1]))
+        return found
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        with self._lock:
+            return self.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
+
     def type_cost(self, name: str) -> int:
         """Return how many prompt tokens asking for this type takes."""
-        return len(self.token_ids([name + TYPE_SEPARATOR])[0]) + self._marker_cost
+        return len(self.token_ids([name + TYPE_SEPARATOR])[0]) + int(self.settings.prompt_markers)
 
     def encode(self, types: Sequence[str], text: str) -> EncodedPrompt:
         """Return the encoded prompt for one text."""
@@ -80,15 +127,18 @@ class PromptEncoder:
         ]
 
     def _tokenize(self, texts: Sequence[str], **options: bool) -> dict:
-        return self.tokenizer(
-            list(texts),
-            add_special_tokens=False,
-            split_special_tokens=True,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-            **options,
-        )
+        # A fast tokenizer keeps its options in itself: two threads that set them at once would clash.
+        with self._lock:
+            return self.tokenizer(
+                # A lone surrogate is no character: it has no UTF-8 form, and no token.
+                [_SURROGATE.sub("\ufffd", text) for text in texts],
+                add_special_tokens=False,
+                split_special_tokens=True,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+                verbose=False,
+                **options,
+            )
 
     def _place(
         self, types: tuple[str, ...], text: str, prompt: str, ids: list[int], offsets: list[tuple[int, int]]

@@ -16,10 +16,15 @@ IGNORE = -100
 
 @dataclass(frozen=True)
 class CanvasTargets:
-    """One canvas of a training batch: its clean symbols ``ids``, int ``[batch, slots]``."""
+    """One canvas of a training batch.
+
+    ``ids`` are its clean symbols, int ``[batch, slots]``; ``scored`` which slots the loss counts (bool, same
+    shape; default all of the canvas).
+    """
 
     canvas: Canvas
     ids: torch.Tensor
+    scored: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class TrainingBatch:
                     tensors.get(f"{kind}_word_ids"),
                 ),
                 tensors[f"{kind}_ids"],
+                tensors.get(f"{kind}_scored"),
             )
             for kind in ("completion", "aligned")
             if f"{kind}_ids" in tensors
@@ -83,7 +89,7 @@ class DiffusionLoss:
     max_weight: float = 1 / MIN_TIME
     aligned_full_mask_rate: float = 0.5
     aligned_weight: float = 1.0
-    schedule: LogLinearSchedule = LogLinearSchedule()
+    schedule: LogLinearSchedule = field(default_factory=LogLinearSchedule)
 
     def __call__(self, model: Any, settings: DiffusionSettings, batch: TrainingBatch) -> LossOutput:
         """Return the loss summed over all slots of the batch.
@@ -111,6 +117,8 @@ class DiffusionLoss:
             # 4. Read each slot from the state that predicts it.
             states = shift(settings, target.canvas, batch.prompt, prompt_hidden, hidden)
             # 5. Cross-entropy on the masked slots only.
+            if target.scored is not None:
+                masked = masked & target.scored
             nll = slot_nll(model, settings, batch, target, prompt_hidden, states, masked)
             # 6. Weigh by time, and padding by its own weight.
             weight = self._weights(target, t, settings.pad_token_id)

@@ -10,11 +10,15 @@ from modeling.template import Mention
 
 @dataclass(frozen=True)
 class Query:
-    """Types to ask for in a text, and the mentions that answer."""
+    """Types to ask for in a text, and the mentions that answer.
+
+    ``exhaustive`` is False if words outside the mentions may be mentions too.
+    """
 
     types: tuple[str, ...]
     text: str
     mentions: tuple[Mention, ...]
+    exhaustive: bool = True
 
 
 @dataclass(frozen=True)
@@ -22,23 +26,28 @@ class Inventory:
     """What is known of one source of rows.
 
     ``types`` is its whole inventory (absent where not annotated, if the source is closed); ``coarse`` maps
-    a fine type to its coarse one, for sources that have both.
+    a fine type to its coarse one; ``related`` maps a type to those that may hold the same mentions, which
+    are no reliable negatives beside it.
     """
 
     types: tuple[str, ...] = ()
     coarse: Mapping[str, str] = field(default_factory=dict)
+    related: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass
 class QuerySampler:
     """Draws a query for a row, differently each time.
 
+    A mention answers by its own type if that is asked for, else by its coarse type if that is: "person"
+    covers the politicians where nobody asks for politicians.
+
     Args:
         inventories: by source name. A row of an unknown source is asked for its own types only.
         full_list_rate: how often all types of the source are asked at once, as a benchmark does.
         max_types: the most types of one query.
         few_negatives: otherwise the number of absent types is uniform in 0..few_negatives.
-        coarse_rate: how often fine types are replaced by their coarse ones.
+        coarse_rate: how often a present type is asked for by its coarse name; half as often by both.
         lower_rate: how often the text is lower-cased.
         drop_rate: how often each present type is left out of the query, so that not everything that
             could be a mention is asked for.
@@ -48,44 +57,64 @@ class QuerySampler:
     full_list_rate: float = 0.33
     max_types: int = 40
     few_negatives: int = 8
-    coarse_rate: float = 0.3
+    coarse_rate: float = 0.2
     lower_rate: float = 0.2
     drop_rate: float = 0.1
 
     def __call__(self, row: Mapping[str, Any], rng: random.Random) -> Query:
+        """Return a query for ``{"source", "text", "entities", "negatives", "types"}``."""
         inventory = self.inventories.get(row.get("source", ""), Inventory())
-        rename = inventory.coarse if inventory.coarse and rng.random() < self.coarse_rate else {}
-        text, entities = row["text"], row["entities"]
+        text = row["text"]
         if rng.random() < self.lower_rate and len(text.lower()) == len(text):
             text = text.lower()
-        mentions = {
-            Mention(e["start"], e["end"], rename.get(e["type"], e["type"]), text[e["start"] : e["end"]])
-            for e in entities
-        }
-        present = sorted({m.type for m in mentions})
-        also = {rename.get(name, name) for e in entities for name in (e.get("also") or ())}
-        absent = self._absent(row, inventory, rename, {*present, *also})
-        types = self._choose(present, absent, rng)
-        kept = tuple(sorted(m for m in mentions if m.type in set(types)))
-        return Query(tuple(types), text, kept)
-
-    def _absent(
-        self, row: Mapping[str, Any], inventory: Inventory, rename: Mapping[str, str], known: set[str]
-    ) -> list[str]:
-        """Return the types that are reliably absent from this row, sorted."""
-        pool: Sequence[str] = row.get("types") or (
-            inventory.types if row.get("negatives") == "closed" else ()
-        )
-        return sorted({rename.get(name, name) for name in pool} - known)
-
-    def _choose(self, present: list[str], absent: list[str], rng: random.Random) -> list[str]:
-        positives = [name for name in present if rng.random() >= self.drop_rate]
-        count = len(absent) if rng.random() < self.full_list_rate else rng.randint(0, self.few_negatives)
-        rng.shuffle(positives)
-        positives = positives[: self.max_types]
-        count = min(count, len(absent), self.max_types - len(positives))
-        types = positives + rng.sample(absent, count)
-        if not types:  # every type was left out and nothing absent is known: ask for something after all
-            types = rng.sample(present or absent, 1)
+        named = [(e, rng.choice([e["type"], *(e.get("also") or ())])) for e in row["entities"]]
+        present = sorted({name for _, name in named})
+        known = {*present, *(n for e, _ in named for n in (e["type"], *(e.get("also") or ())))}
+        positives = self._positives(present, inventory, rng)
+        negatives = self._negatives(row, inventory, known, self.max_types - len(positives), rng)
+        types = positives + negatives or present[:1]
+        if not types:
+            raise ValueError(
+                f"row {row.get('id', '?')!r} of source {row.get('source')!r} has no entity and no type that is "
+                "known to be absent, so nothing can be asked of it; give it negative types or leave it out"
+            )
         rng.shuffle(types)
-        return types
+        asked = set(types)
+        mentions = set()
+        for entity, name in named:
+            label = name if name in asked else inventory.coarse.get(name)
+            if label in asked:
+                start, end = entity["start"], entity["end"]
+                mentions.add(Mention(start, end, label, text[start:end]))
+        return Query(tuple(types), text, tuple(sorted(mentions)), row.get("exhaustive") is not False)
+
+    def _positives(self, present: list[str], inventory: Inventory, rng: random.Random) -> list[str]:
+        asked: dict[str, None] = {}
+        for name in present:
+            draw, coarse = rng.random(), inventory.coarse.get(name)
+            if coarse is not None and draw < 1.5 * self.coarse_rate:
+                asked[coarse] = None
+                if draw < self.coarse_rate:
+                    continue
+            if rng.random() >= self.drop_rate:
+                asked[name] = None
+        names = list(asked)
+        rng.shuffle(names)
+        return names[: self.max_types]
+
+    def _negatives(
+        self, row: Mapping[str, Any], inventory: Inventory, known: set[str], room: int, rng: random.Random
+    ) -> list[str]:
+        """Return types that are reliably absent from this row, in random order."""
+        closed = row.get("negatives") == "closed"
+        pool = set(row.get("types") or (inventory.types if closed else ()))
+        if closed:
+            pool |= set(inventory.coarse.values())
+        near = {n for name in known for n in inventory.related.get(name, ())}
+        near |= {inventory.coarse[name] for name in known if name in inventory.coarse}
+        absent = sorted(pool - known - near)
+        # A coarse name stands for its fine types: it is absent only if they are.
+        count = len(absent) if rng.random() < self.full_list_rate else rng.randint(0, self.few_negatives)
+        if room == self.max_types:  # nothing present is asked for: ask for one absent type at least
+            count = max(count, 1)
+        return rng.sample(absent, min(count, len(absent), room))

@@ -35,12 +35,14 @@ class Mention:
 class ParsedCompletion:
     """What a completion says, and what in it could not be read.
 
-    ``entities``: (type, span) pairs in the order written. ``segments``: how many pieces the completion
+    ``entities``: (type, span) pairs in the order written, and in ``ranges`` where in the completion each
+    stands, type and span, as character offsets. ``segments``: how many pieces the completion
     has, readable or not. ``violations``: (reason, piece) pairs; reasons are ``"no type"`` (a piece that
     begins with no queried type) and ``"empty span"`` (a type with nothing behind it).
     """
 
     entities: list[tuple[str, str]] = field(default_factory=list)
+    ranges: list[tuple[int, int]] = field(default_factory=list)
     segments: int = 0
     violations: list[tuple[str, str]] = field(default_factory=list)
 
@@ -129,6 +131,7 @@ def parse_completion(completion: str, types: Sequence[str]) -> ParsedCompletion:
     # A blank in front lets the first piece be found by the same pattern as the others.
     matches = list(_separator(types).finditer(" | " + body))
     source = " | " + body
+    shift = completion.index(body) - 3
     first = matches[0].start() if matches else len(source)
     stray = source[3:first].strip()
     segments = len(matches) + bool(stray)
@@ -140,9 +143,15 @@ def parse_completion(completion: str, types: Sequence[str]) -> ParsedCompletion:
         span = forged.sub(lambda m: m.group(0)[1:] if m.group(0).startswith("\\") else m.group(0), raw)
         if span:
             parsed.entities.append((names[match["type"].casefold()], span))
+            parsed.ranges.append(
+                (
+                    match.start("type") + shift,
+                    match.end() + shift + source[match.end() : end].index(raw) + len(raw),
+                )
+            )
         else:
             parsed.violations.append(("empty span", match["type"]))
-    return ParsedCompletion(parsed.entities, segments, parsed.violations)
+    return ParsedCompletion(parsed.entities, parsed.ranges, segments, parsed.violations)
 
 
 def _alternatives(types: Sequence[str]) -> str:

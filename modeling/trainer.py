@@ -1,6 +1,8 @@
 """The Trainer with the diffusion loss."""
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +69,25 @@ class DiffusionTrainer(Trainer):
     ) -> tuple[torch.Tensor, None, None]:
         """Return the loss at masks that are the same at every evaluation, so that checkpoints compare."""
         inputs = self._prepare_inputs(inputs)
-        devices = [self.args.device] if self.args.device.type == "cuda" else []
-        with torch.no_grad(), torch.random.fork_rng(devices):
-            torch.manual_seed(EVALUATION_SEED)
+        with torch.no_grad(), self._evaluation_seed():
             loss = self.compute_loss(model, inputs)
         return loss.detach(), None, None
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Evaluate as transformers does, at queries that are the same for every run.
+
+        The collator draws them in the loader's workers, whose seeds come from torch's global state.
+        """
+        with self._evaluation_seed():
+            return super().evaluate(*args, **kwargs)
+
+    @contextmanager
+    def _evaluation_seed(self) -> Iterator[None]:
+        """Seed torch for the evaluation and leave the training's random state as it was."""
+        devices = [self.args.device] if self.args.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(EVALUATION_SEED)
+            yield
 
     def get_train_dataloader(self) -> DataLoader:
         """Return batches of a token budget if one is set, of a number of rows otherwise."""

@@ -96,7 +96,9 @@ def load_rows(run_args: RunArguments) -> tuple[dict[str, Dataset], dict[str, Any
         rows = load_dataset("json", data_files={k: v for k, v in files.items() if Path(v).is_file()})
         sources = json.loads((folder / "sources.json").read_text(encoding="utf-8"))
         extras["inventories"] = {
-            name: Inventory(tuple(entry.get("types", ())), entry.get("coarse") or {})
+            name: Inventory(
+                tuple(entry.get("types", ())), entry.get("coarse") or {}, entry.get("related") or {}
+            )
             for name, entry in sources.items()
         }
         extras["weights"] = [float(sources[name].get("weight", 1.0)) for name in rows["train"]["source"]]

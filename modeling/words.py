@@ -5,8 +5,10 @@ import re
 # Letters and digits of one run, with inner hyphens or underscores; a character of a script written
 # without spaces (Han, kana, Thai, Lao, Khmer, Myanmar) alone; every other visible character alone.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+# A run is cut after 64 characters, so that no "word" of a megabyte fills a canvas by itself.
+_RUN = rf"(?:(?![{_UNSPACED}])\w){{1,64}}"
 _WORD = re.compile(
-    rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])\w)+(?:[-_](?:(?![{_UNSPACED}])\w)+)*"
+    rf"[{_UNSPACED}]|{_RUN}(?:[-_]{_RUN}){{0,8}}"
     r"|[^\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]"  # no control and no zero-width characters
 )
 _SENTENCE_END = re.compile(r"[.!?。！？\n]")

@@ -1,8 +1,9 @@
 """Generation by masked diffusion: the function that ``custom_generate`` runs.
 
-    model.generate(**inputs, custom_generate="diffusion-ner/diffusion-ner-zero", trust_remote_code=True)
+model.generate(**inputs, custom_generate="diffusion-ner/diffusion-ner-zero", trust_remote_code=True)
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,22 +135,10 @@ def generate(
     mask = torch.ones_like(ids) if attention_mask is None else attention_mask
     prompt = Prompt(ids, mask, position_ids(mask), token_type_ids, prompt_sources, prompt_markers)
     shape = _shape(canvas, prompt, max_new_tokens, canvas_positions, canvas_mask, word_ids)
-    projection: FreeProjection | TagProjection | GroundedProjection
-    if canvas == "aligned":
-        if type_counts is None:
-            raise ValueError("the aligned canvas needs type_counts, the number of types each prompt asks for")
-        candidates: torch.Tensor | None = tag_candidates(settings, type_counts)
-        projection = TagProjection()
-    elif decoding == "grounded":
-        if grammar is None:
-            raise ValueError("decoding='grounded' needs a grammar (EntityExtractor makes it from text and types)")
-        candidates, projection = grammar.candidates, GroundedProjection(grammar)
-    else:
-        candidates, projection = source_candidates(model, shape, prompt), FreeProjection()
-    denoiser = Denoiser(model, settings, prompt, shape, use_cache)
+    task = make_task(model, settings, prompt, shape, loop, decoding, grammar, type_counts, use_cache)
     history = []
     last: DenoisingStep | None = None
-    for last in denoise(denoiser, loop, projection, candidates, generator):
+    for last in task.steps(generator):
         if output_history:
             history.append(torch.cat([ids, last.ids], dim=1))
     assert last is not None  # steps >= 1
@@ -167,6 +156,53 @@ def generate(
         states=last.states,
         forwards=last.forwards,
     )
+
+
+@dataclass(frozen=True)
+class Task:
+    """Everything one batch needs to be denoised."""
+
+    denoiser: Denoiser
+    loop: LoopSettings
+    projection: FreeProjection | TagProjection | GroundedProjection
+    candidates: torch.Tensor | None
+
+    def steps(self, generator: torch.Generator | None = None) -> Iterator[DenoisingStep]:
+        """Yield the canvas after each step."""
+        return denoise(self.denoiser, self.loop, self.projection, self.candidates, generator)
+
+
+def make_task(
+    model: Any,
+    settings: DiffusionSettings,
+    prompt: Prompt,
+    canvas: Canvas,
+    loop: LoopSettings,
+    decoding: str = "plain",
+    grammar: Grammar | None = None,
+    type_counts: torch.Tensor | None = None,
+    use_cache: bool = True,
+) -> Task:
+    """Put network, canvas and projection together; see ``generate`` for the arguments.
+
+    Raises:
+        ValueError: the canvas needs ``type_counts``, or the decoding a ``grammar``, and it is missing.
+    """
+    projection: FreeProjection | TagProjection | GroundedProjection
+    candidates: torch.Tensor | None
+    if canvas.kind == "aligned":
+        if type_counts is None:
+            raise ValueError("the aligned canvas needs type_counts, the number of types each prompt asks for")
+        candidates, projection = tag_candidates(settings, type_counts), TagProjection()
+    elif decoding == "grounded":
+        if grammar is None:
+            raise ValueError(
+                "decoding='grounded' needs a grammar; EntityExtractor makes it from text and types"
+            )
+        candidates, projection = grammar.candidates, GroundedProjection(grammar)
+    else:
+        candidates, projection = source_candidates(model, canvas, prompt), FreeProjection()
+    return Task(Denoiser(model, settings, prompt, canvas, use_cache), loop, projection, candidates)
 
 
 def _shape(

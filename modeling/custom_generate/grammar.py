@@ -78,6 +78,9 @@ class Automaton:
         self.ends_none.append(last)
         previous: list[int] = []
         for number, (start, cont) in enumerate(zip(word_starts, word_continues, strict=True)):
+            if not start or not cont:  # the tokenizer drops this word: no span reaches across it
+                previous = []
+                continue
             if list(start) == list(cont) or not previous:
                 _, last = self._chain(start, [COLON, *previous], word=number)
                 previous = [last]
@@ -168,7 +171,7 @@ class Grammar:
         Returns:
             Candidate numbers and automaton states, both ``[batch, slots]``.
         """
-        batch, slots, _ = log_probs.shape
+        slots = log_probs.shape[1]
         emit = log_probs.gather(2, self._column[:, None].expand(-1, slots, -1))
         wanted = known[..., None]
         emit = torch.where(wanted >= 0, torch.where(self._column[:, None] == wanted, 0.0, NEVER), emit)

@@ -121,9 +121,7 @@ def denoise(
         if aligned:
             kept = log_probs if kept is None else torch.where(open_[..., None], log_probs, kept)
         open_ &= ~reveal
-        yield DenoisingStep(
-            step, ids, sureness, proposal.choice, proposal.states, kept, denoiser.forwards
-        )
+        yield DenoisingStep(step, ids, sureness, proposal.choice, proposal.states, kept, denoiser.forwards)
         # 4. Optionally mask the least sure ones again.
         if settings.remasking and step + 1 < settings.steps:
             revealed = canvas.mask & ~open_

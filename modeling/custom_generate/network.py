@@ -153,14 +153,13 @@ class Denoiser:
         """Return the canvas hidden states ``[batch, slots, hidden]`` that predict each slot."""
         self.forwards += 1
         if self.cached:
-            length = self.prompt.ids.shape[1]
             types = None
             if self.prompt.token_types is not None:
                 types = torch.full_like(ids, self.canvas.token_type)
             mask = torch.cat([self.prompt.mask, self.canvas.mask.to(self.prompt.mask.dtype)], dim=1)
             hidden = self._run(embed(self.model, self.canvas, ids), mask, self.canvas.positions, types)
             # Keep the prompt alone: every step starts from the same cache.
-            self.cache.crop(length)
+            self.cache.crop(-ids.shape[1])
         else:
             self.prompt_hidden, (hidden,) = forward_joint(
                 self.model, self.prompt, [self.canvas], [ids], self.settings.prompt_attention

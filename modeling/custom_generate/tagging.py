@@ -11,6 +11,8 @@ import torch
 
 OUTSIDE, INSIDE, FIRST_MARKER = 0, 1, 2
 NEVER = float("-inf")
+# exp of it is 0, and sums of many of it neither overflow nor swallow the ordinary terms.
+IMPOSSIBLE = -1e4
 
 
 @dataclass(frozen=True)
@@ -74,46 +76,50 @@ def spans_of(tagging: list[int]) -> list[Span]:
     return spans
 
 
-def span_probabilities(log_probs: torch.Tensor, spans: list[Span]) -> list[float]:
-    """Return the probability of each span under all valid taggings of one row (forward-backward, exact).
+class SpanProbabilities:
+    """The probability of any span of a batch under all valid taggings (forward-backward, exact).
 
     It is the mass of the taggings in which exactly these slots are one mention of this type, over the
     mass of all valid taggings.
 
     Args:
-        log_probs: ``[slots, symbols]``.
-        spans: as ``spans_of`` gives them.
+        log_probs: ``[batch, slots, symbols]``; padded slots must be certain to be O.
     """
-    if not spans:
-        return []
-    table = log_probs.double()
-    slots = len(table)
-    outside, inside = table[:, OUTSIDE], table[:, INSIDE]
-    begins = table[:, FIRST_MARKER:].logsumexp(-1)
-    never = table.new_full((), NEVER)
-    # forward[i]: mass of everything before slot i; closed[i]: of everything from slot i on, given that
-    # slot i is not I, which is what must follow a finished mention.
-    open_, shut = never, table.new_zeros(())
-    forward = [shut]
-    for i in range(slots):
-        total = torch.logaddexp(open_, shut)
-        open_, shut = torch.logaddexp(total + begins[i], open_ + inside[i]), total + outside[i]
-        forward.append(torch.logaddexp(open_, shut))
-    after_open, after_shut = table.new_zeros(()), table.new_zeros(())
-    closed = [after_shut]
-    for i in reversed(range(slots)):
-        opening = torch.logaddexp(begins[i] + after_open, outside[i] + after_shut)
-        after_open, after_shut = torch.logaddexp(opening, inside[i] + after_open), opening
-        closed.append(after_shut)
-    closed.reverse()
-    within = torch.cat([table.new_zeros(1), inside.clamp(min=-1e30).cumsum(0)])
-    mass = [
-        forward[s.first]
-        + table[s.first, FIRST_MARKER + s.type]
-        + within[s.last + 1]
-        - within[s.first + 1]
-        + closed[s.last + 1]
-        - forward[slots]
-        for s in spans
-    ]
-    return torch.stack(mass).exp().clamp(0, 1).tolist()
+
+    def __init__(self, log_probs: torch.Tensor) -> None:
+        table = log_probs.double().clamp(min=IMPOSSIBLE)
+        self._markers = table[..., FIRST_MARKER:]
+        outside, inside = table[..., OUTSIDE], table[..., INSIDE]
+        begins = self._markers.logsumexp(-1)
+        batch, slots = outside.shape
+        zero, never = table.new_zeros(batch), table.new_full((batch,), IMPOSSIBLE)
+        # forward[i]: mass of everything before slot i. ``open``: that ends inside a mention.
+        open_, shut = never, zero
+        forward = [zero]
+        for i in range(slots):
+            total = torch.logaddexp(open_, shut)
+            open_, shut = torch.logaddexp(total + begins[:, i], open_ + inside[:, i]), total + outside[:, i]
+            forward.append(torch.logaddexp(open_, shut))
+        # closed[i]: mass of everything from slot i on, given that slot i is not I, which is what must
+        # follow a finished mention.
+        after_open, after_shut = zero, zero
+        closed = [zero]
+        for i in reversed(range(slots)):
+            opening = torch.logaddexp(begins[:, i] + after_open, outside[:, i] + after_shut)
+            after_open, after_shut = torch.logaddexp(opening, inside[:, i] + after_open), opening
+            closed.append(after_shut)
+        self._forward = torch.stack(forward, dim=1)
+        self._closed = torch.stack(closed[::-1], dim=1)
+        self._within = torch.cat([zero[:, None], inside.cumsum(1)], dim=1)
+
+    def __call__(self, row: int, span: Span) -> float:
+        """Return the probability of one span of one row."""
+        mass = (
+            self._forward[row, span.first]
+            + self._markers[row, span.first, span.type]
+            + self._within[row, span.last + 1]
+            - self._within[row, span.first + 1]
+            + self._closed[row, span.last + 1]
+            - self._forward[row, -1]
+        )
+        return float(mass.exp().clamp(0, 1))

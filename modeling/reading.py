@@ -1,0 +1,160 @@
+"""From a denoised canvas to entities in the text."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from modeling.custom_generate.grammar import Automaton, Symbols
+from modeling.custom_generate.loop import DenoisingStep
+from modeling.custom_generate.tagging import OUTSIDE, SpanProbabilities, clamp_known, spans_of
+from modeling.encoding import EncodedPrompt, PromptEncoder
+from modeling.planning import Entity
+from modeling.template import parse_completion
+
+
+@dataclass
+class Reading:
+    """What a canvas says.
+
+    ``entities`` have offsets into the prompt's text. ``segments`` counts the pieces of a free completion,
+    ``violations`` those that could not be read, ``hallucinations`` the (type, span) pairs whose span is
+    not in the text.
+    """
+
+    entities: list[Entity]
+    segments: int = 0
+    violations: list[tuple[str, str]] = field(default_factory=list)
+    hallucinations: list[tuple[str, str]] = field(default_factory=list)
+
+
+def read_aligned(prompts: Sequence[EncodedPrompt], step: DenoisingStep) -> list[Reading]:
+    """Read aligned canvases; a score is the exact probability of the span under all valid taggings,
+    each slot with the distribution it had when it was revealed.
+    """
+    choice, log_probs = step.choice, step.log_probs
+    assert log_probs is not None  # always kept on the aligned canvas
+    lengths = torch.tensor([[len(p.words)] for p in prompts], device=choice.device)
+    beyond = torch.arange(choice.shape[1], device=choice.device) >= lengths
+    probability = SpanProbabilities(clamp_known(log_probs, torch.where(beyond, OUTSIDE, -1)).cpu())
+    readings = []
+    for row, (prompt, tags) in enumerate(zip(prompts, choice.tolist(), strict=True)):
+        entities = []
+        for span in spans_of(tags[: len(prompt.words)]):
+            start, end = prompt.words[span.first][0], prompt.words[span.last][1]
+            score = probability(row, span)
+            entities.append(Entity(start, end, prompt.text[start:end], prompt.types[span.type], score))
+        readings.append(Reading(entities))
+    return readings
+
+
+def read_grounded(
+    prompts: Sequence[EncodedPrompt], automata: Sequence[Automaton], step: DenoisingStep
+) -> list[Reading]:
+    """Read grounded completions; a score is the geometric mean of its tokens' probabilities when revealed."""
+    assert step.states is not None  # always kept by a grounded projection
+    readings = []
+    for prompt, automaton, path, confidence in zip(
+        prompts, automata, step.states.tolist(), step.confidence.tolist(), strict=True
+    ):
+        named: list[tuple[str, str, float]] = []
+        for entry in automaton.read(path):
+            start, end = prompt.words[entry.first_word][0], prompt.words[entry.last_word][1]
+            score = _geometric_mean(confidence[slice(*entry.slots)])
+            named.append((prompt.types[entry.type], prompt.text[start:end], score))
+        readings.append(_placed(prompt, named))
+    return readings
+
+
+def read_free(encoder: PromptEncoder, prompts: Sequence[EncodedPrompt], step: DenoisingStep) -> list[Reading]:
+    """Read free completions, whatever they say; scores as in ``read_grounded``."""
+    readings = []
+    for prompt, ids, sure in zip(prompts, step.ids.tolist(), step.confidence.tolist(), strict=True):
+        end = encoder.settings.pad_token_id
+        length = ids.index(end) if end in ids else len(ids)
+        spelled = {encoder.spell(name): name for name in prompt.types}
+        pieces = encoder.decode_pieces(ids[:length])
+        written = _colons("".join(pieces), list(spelled))
+        parsed = parse_completion(written, list(spelled))
+        # Where each slot's piece ends in the string, to find the slots of an entity.
+        ends = torch.tensor([len(piece) for piece in pieces]).cumsum(0).tolist() if pieces else []
+        named = []
+        for (name, span), (start, stop) in zip(parsed.entities, parsed.ranges, strict=True):
+            slots = [
+                p
+                for p, e, piece in zip(sure, ends, pieces, strict=False)
+                if e > start and e - len(piece) < stop
+            ]
+            named.append((spelled[name], span, _geometric_mean(slots)))
+        reading = _placed(prompt, named, encoder)
+        reading.segments, reading.violations = parsed.segments, parsed.violations
+        readings.append(reading)
+    return readings
+
+
+def automaton_of(encoder: PromptEncoder, prompt: EncodedPrompt, symbols: Symbols) -> Automaton:
+    """Return the automaton of the valid completions of one prompt."""
+    text, words = prompt.text, prompt.words
+    begins = [0, *(end for _, end in words[:-1])]
+    starts = [" " + text[a:b] for a, b in words]
+    continues = [text[begin:b] for begin, (_, b) in zip(begins, words, strict=True)]
+    names = [" " + name for name in prompt.types]
+    ids = encoder.token_ids([*names, *starts, *continues])
+    k, n = len(names), len(words)
+    return Automaton(ids[:k], ids[k : k + n], ids[k + n :], symbols)
+
+
+def symbols_of(encoder: PromptEncoder) -> Symbols:
+    """Return the token ids of the format's signs."""
+    colon, bar, none = encoder.token_ids(["a:", "a | b", " none"])
+    return Symbols(colon[-1], bar[1], tuple(none), encoder.settings.pad_token_id)
+
+
+def _placed(
+    prompt: EncodedPrompt, named: list[tuple[str, str, float]], encoder: PromptEncoder | None = None
+) -> Reading:
+    """Give each (type, span) its offsets: the n-th mention of a span is its n-th occurrence in the text."""
+    used: Counter[tuple[str, str]] = Counter()
+    places: dict[str, list[tuple[int, int]]] = {}
+    reading = Reading([])
+    for name, span, score in named:
+        if span not in places:
+            places[span] = occurrences(prompt, span) or (
+                encoder.token_occurrences(prompt, span) if encoder else []
+            )
+        found = places[span]
+        if not found:
+            reading.hallucinations.append((name, span))
+        elif used[name, span] < len(found):
+            start, end = found[used[name, span]]
+            reading.entities.append(Entity(start, end, prompt.text[start:end], name, score))
+            used[name, span] += 1
+    return reading
+
+
+def occurrences(prompt: EncodedPrompt, span: str) -> list[tuple[int, int]]:
+    """Return where the span stands in the text, from left to right, never overlapping.
+
+    Occurrences of whole words count; only if there is none, those inside words do.
+    """
+    places = [m.span() for m in re.finditer(re.escape(span), prompt.text)] if span else []
+    begins = {start for start, _ in prompt.words}
+    ends = {end for _, end in prompt.words}
+    return [place for place in places if place[0] in begins and place[1] in ends] or places
+
+
+def _colons(written: str, names: Sequence[str]) -> str:
+    """Join a type and its colon, which some tokenizers spell apart, keeping the string's length."""
+    if not names:
+        return written
+    alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return re.sub(rf"((?:^|\|)\s*(?:{alternatives})) :(?= |$)", r"\1: ", written)
+
+
+def _geometric_mean(probabilities: Sequence[float]) -> float:
+    if not probabilities:
+        return 0.0
+    return math.exp(sum(math.log(max(p, 1e-12)) for p in probabilities) / len(probabilities))
