@@ -14,7 +14,7 @@ from modeling.training import RunArguments, run
 
 def main() -> None:
     """Parse flags and YAML, and train."""
-    parser = TrlParser((RunArguments, DiffusionArguments, ModelConfig))
+    parser = TrlParser([RunArguments, DiffusionArguments, ModelConfig])  # type: ignore[list-item]
     run(*parser.parse_args_and_config())
 
 

@@ -4,11 +4,14 @@ Dream-7B is ``Qwen2ForCausalLM`` with ``config.is_causal = False``: the same 339
 equal to the official code's. So no remote code runs: the config is converted, the weights are kept.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftConfig, PeftModel
+from safetensors import SafetensorError
 from transformers import (
     AutoTokenizer,
     BertConfig,
@@ -21,6 +24,7 @@ from transformers import (
     Qwen2Tokenizer,
 )
 
+from modeling.custom_generate.network import encoder_of
 from modeling.custom_generate.settings import DiffusionSettings
 from modeling.pointer_bert import PointerBert, PointerBertConfig
 from modeling.sources import read_json, resolve
@@ -47,7 +51,7 @@ def dream_to_qwen2(config: dict[str, Any]) -> Qwen2Config:
     """
     kept = {key: value for key, value in config.items() if key not in _DREAM_ONLY}
     kept.setdefault("tie_word_embeddings", False)
-    native = Qwen2Config(**kept, pad_token_id=config.get("pad_token_id"), is_causal=False)
+    native = Qwen2Config(**{**kept, "pad_token_id": config.get("pad_token_id"), "is_causal": False})
     native.architectures = ["Qwen2ForCausalLM"]
     native.use_cache = True
     return native
@@ -56,7 +60,7 @@ def dream_to_qwen2(config: dict[str, Any]) -> Qwen2Config:
 def load_tokenizer(
     path_or_id: str | Path | None = None, revision: str | None = None
 ) -> PreTrainedTokenizerBase:
-    """Return the fast tokenizer of a checkpoint (Dream's needs no remote code: it is Qwen2's with its own tokens).
+    """Return the fast tokenizer of a checkpoint; Dream's needs no remote code, its files are Qwen2's.
 
     Raises:
         OSError: no such folder or repository, or the Hub cannot be reached.
@@ -68,9 +72,9 @@ def load_tokenizer(
         return load_tokenizer(adapter["base_model_name_or_path"])
     if settings is None:
         raise OSError(f"{source!r} has no tokenizer_config.json; give a checkpoint that holds its tokenizer")
-    # Dream's repository names a tokenizer class of its own, in remote code; its files are Qwen2's.
-    if str(settings.get("tokenizer_class", "")).startswith("Dream"):
-        return Qwen2Tokenizer.from_pretrained(source, revision=revision)
+    # Dream's repository names a tokenizer class of its own, in remote code.
+    if str(settings.get("tokenizer_class", "")).startswith(("Dream", "Qwen2")):
+        return Qwen2Tokenizer.from_pretrained(source, revision=revision or "main")
     return AutoTokenizer.from_pretrained(source, revision=revision)
 
 
@@ -103,34 +107,76 @@ def load_model(
         raise OSError(
             f"{source!r} has neither config.json nor adapter_config.json; give a model folder or repository"
         )
+    with _weights_of(source):
+        model, defaults = _load_network(source, config, dtype, device_map, revision)
+    _settle(model, source, revision, defaults)
+    check_bidirectional(model)
+    return model.eval()
+
+
+@contextmanager
+def _weights_of(source: str) -> Iterator[None]:
+    """Explain weights that cannot be read."""
+    if Path(source).is_dir() and not any(Path(source).glob("*.safetensors")):
+        raise OSError(
+            f"{source!r} has no weights in the safetensors format (*.safetensors); pickled ones (*.bin) "
+            "can run code when they are read, so they are not: convert them where you trust them"
+        )
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(
+            f"the weights of {source!r} are incomplete or damaged ({error}); download them again"
+        ) from error
+
+
+def _load_network(
+    source: str,
+    config: dict[str, Any],
+    dtype: torch.dtype | str | None,
+    device_map: str | dict[str, Any] | None,
+    revision: str | None,
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Return a full model and the diffusion settings of its architecture."""
     kind = config.get("model_type")
-    options: dict[str, Any] = {"device_map": device_map, "revision": revision, "use_safetensors": True}
+    architecture: Any
+    options: dict[str, Any]
     if kind in DREAM_TYPES or kind == "qwen2":
         if kind == "qwen2" and config.get("is_causal", True):
             raise ValueError(
-                f"{source!r} is a causal Qwen2 model (its config does not say is_causal: false), not a Dream model; "
+                f"{source!r} is a causal Qwen2 model (its config does not say is_causal: false), not Dream; "
                 "give a Dream checkpoint, or set is_causal to false in config.json if it was trained so"
             )
         native = dream_to_qwen2(config) if kind in DREAM_TYPES else Qwen2Config.from_dict(config)
-        model: PreTrainedModel = Qwen2ForCausalLM.from_pretrained(
-            source, config=native, dtype=dtype or "auto", **options
-        )
+        architecture, options = Qwen2ForCausalLM, {"config": native, "dtype": dtype or "auto"}
         defaults = _dream_settings(config)
     elif kind == PointerBertConfig.model_type:
-        model = PointerBert.from_pretrained(source, dtype=dtype or torch.float32, **options)
+        architecture, options = PointerBert, {"dtype": dtype or torch.float32}
         defaults = {}
     elif kind == "bert":
         bert = BertConfig.from_dict({**config, "is_decoder": True, "is_causal": False})
-        model = BertForMaskedLM.from_pretrained(source, config=bert, dtype=dtype or "auto", **options)
+        architecture, options = BertForMaskedLM, {"config": bert, "dtype": dtype or "auto"}
         defaults = {"logits_shift": 0, "pad_token_id": config.get("pad_token_id", 0)}
     else:
         raise ValueError(
             f"{source!r} has model_type {kind!r}; supported are 'Dream', 'qwen2' (with is_causal: false), "
             f"'bert' and {PointerBertConfig.model_type!r}"
         )
-    _settle(model, source, revision, defaults)
-    check_bidirectional(model)
-    return model.eval()
+    model, loading = architecture.from_pretrained(
+        source,
+        device_map=device_map,
+        revision=revision,
+        use_safetensors=True,
+        output_loading_info=True,
+        **options,
+    )
+    missing = sorted(loading["missing_keys"])
+    if missing:
+        raise ValueError(
+            f"{source!r} lacks {len(missing)} weights of its architecture, for example {missing[0]!r}, which "
+            "would stay random; download it again, or give the whole model and not a part of it"
+        )
+    return model, defaults
 
 
 def _load_adapter(
@@ -149,7 +195,8 @@ def _load_adapter(
     PeftConfig.from_pretrained(
         source, revision=revision
     )  # a broken config fails here, before the weights load
-    model = PeftModel.from_pretrained(base, source, revision=revision, use_safetensors=True)
+    with _weights_of(source):
+        model = PeftModel.from_pretrained(base, source, revision=revision, use_safetensors=True)
     # What was trained may differ from the base: prompt attention, canvas, shift.
     _settle(model, source, revision, {})
     return model.eval()
@@ -161,7 +208,7 @@ def _settle(model: Any, source: str, revision: str | None, defaults: dict[str, A
     known = {
         name: stored[name] for name in DiffusionSettings.__dataclass_fields__ if stored.get(name) is not None
     }
-    current = model.generation_config
+    current = getattr(model, "generation_config", None)  # a BERT-shaped masked LM has none of its own
     inherited = {
         name: getattr(current, name)
         for name in DiffusionSettings.__dataclass_fields__
@@ -170,7 +217,7 @@ def _settle(model: Any, source: str, revision: str | None, defaults: dict[str, A
     merged = {**inherited, **{k: v for k, v in defaults.items() if v is not None}, **known}
     if merged.get("mask_token_id") is None:
         raise ValueError(
-            f"{source!r} names no mask token: neither generation_config.json nor config.json has mask_token_id. "
+            f"{source!r} names no mask token: no mask_token_id in generation_config.json or config.json. "
             "It is not a masked-diffusion model, or its config is incomplete; add mask_token_id to "
             "generation_config.json"
         )
@@ -216,7 +263,7 @@ def check_bidirectional(model: Any) -> None:
     pair = torch.tensor([[1, 2, 3, 4], [1, 2, 3, 5]], device=device)
     training = model.training
     model.eval()
-    first = model.base_model(input_ids=pair, use_cache=False).last_hidden_state[:, 0].float()
+    first = encoder_of(model)(input_ids=pair, use_cache=False).last_hidden_state[:, 0].float()
     model.train(training)
     if not torch.isfinite(first).all():
         raise ValueError(

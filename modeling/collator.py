@@ -2,8 +2,8 @@
 
 Both collators return a flat dictionary of tensors that ``TrainingBatch.from_tensors`` reads:
 ``prompt_{ids,mask,positions,token_types,sources,markers}``, per canvas ``{kind}_{ids,mask,positions}``,
-``aligned_word_ids``, ``aligned_scored``, ``type_counts``, and ``labels`` (all canvas targets, -100 elsewhere), by which the
-Trainer counts the tokens that the loss is divided by.
+``aligned_word_ids``, ``aligned_scored``, ``type_counts``, and ``labels`` (all canvas targets, -100
+elsewhere), by which the Trainer counts the tokens that the loss is divided by.
 """
 
 import random
@@ -103,7 +103,6 @@ class CompletionCollator:
         max_length: the most that prompt and canvas may take, in tokens.
         canvas_length: the length of the canvas; behind the answer it is padded with ``pad_token_id``.
         truncate: cut the padding to the length of another answer of the batch (see ``random_truncation``).
-        seed: of the truncation.
 
     Raises:
         ValueError: a row is too long, with its length and what to do.
@@ -125,8 +124,8 @@ class CompletionCollator:
             # One padding token at least: the network must see where an answer ends.
             if len(answer) + 1 > self.canvas_length or len(prompt) + len(answer) + 1 > self.max_length:
                 raise ValueError(
-                    f"row {row.get('id', '?')!r}: prompt of {len(prompt)} and completion of {len(answer)} tokens "
-                    f"do not fit max_length={self.max_length} and canvas_length={self.canvas_length}; "
+                    f"row {row.get('id', '?')!r}: prompt of {len(prompt)} and completion of {len(answer)} "
+                    f"tokens do not fit max_length={self.max_length} and canvas_length={self.canvas_length}; "
                     "cut the passage into windows (python -m dataset_builder.build does) or raise the limits"
                 )
             lengths.append(len(answer) + 1)
@@ -175,7 +174,8 @@ class EntityCollator:
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         rng = random.Random(int(torch.randint(2**62, ())))
-        asked = [self.queries(row, rng) for row in rows]
+        full_list = self.queries.draw_full_list(rng)
+        asked = [self.queries(row, rng, full_list) for row in rows]
         prompts = self.encoder.encode_batch([(query.types, query.text) for query in asked])
         settings = self.encoder.settings
         tags, scored = [], []

@@ -4,6 +4,7 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from transformers import PreTrainedTokenizerBase
 
@@ -63,7 +64,7 @@ class PromptEncoder:
 
         A text that spells a special token (``"<|mask|>"``, ``"[MASK]"``) is read as plain characters.
         """
-        return self._tokenize(texts)["input_ids"]
+        return self._tokenize(texts)["input_ids"] if texts else []
 
     def spell(self, text: str) -> str:
         """Return the text as its tokens spell it: an uncased tokenizer loses case, accents and spacing."""
@@ -80,7 +81,7 @@ class PromptEncoder:
             )
             ends.append(max(ends[-1], min(shared, len(whole))))
         ends.append(len(whole))
-        return [whole[a:b] for a, b in zip(ends, ends[1:], strict=False)][: len(ids)]
+        return [whole[a:b] for a, b in pairwise(ends)][: len(ids)]
 
     def token_occurrences(self, prompt: EncodedPrompt, span: str) -> list[tuple[int, int]]:
         """Return where the tokens of ``span`` stand in the text as whole words, as character offsets.
@@ -105,7 +106,7 @@ class PromptEncoder:
 
     def _decode(self, ids: Sequence[int]) -> str:
         with self._lock:
-            return self.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
+            return str(self.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
 
     def type_cost(self, name: str) -> int:
         """Return how many prompt tokens asking for this type takes."""
@@ -118,6 +119,8 @@ class PromptEncoder:
     def encode_batch(self, requests: Sequence[tuple[Sequence[str], str]]) -> list[EncodedPrompt]:
         """Return the encoded prompt of each (types, text) pair."""
         prompts = [render_prompt(types, text) for types, text in requests]
+        if not prompts:
+            return []
         batch = self._tokenize(prompts, return_offsets_mapping=True)
         return [
             self._place(tuple(types), text, prompt, ids, offsets)
@@ -156,7 +159,7 @@ class PromptEncoder:
         case: list[int] = []
         markers: list[int] = []
         sources: list[int] = []
-        ends: list[int] = []  # of text tokens, in characters of the text
+        places: list[tuple[int, int]] = []  # of text tokens, in characters of the text
         cls_id = self.tokenizer.cls_token_id
         if cls_id is not None:
             out_ids.append(cls_id)
@@ -177,36 +180,36 @@ class PromptEncoder:
                 if text_first < 0:
                     text_first = len(out_ids)
                 text_last = len(out_ids) + 1
-                ends.append(end - text_start)
+                places.append((start - text_start, end - text_start))
             out_ids.append(token)
             case.append(_letter_case(prompt[start:end]))
         if text_first < 0:
             text_first = text_last = len(out_ids)
-        words, positions = _locate(split_words(text), ends, text_first)
+        words, positions = _locate(split_words(text), places, text_first)
         return EncodedPrompt(
             types, text, out_ids, case, words, positions, markers, sources, (text_first, text_last)
         )
 
 
 def _locate(
-    words: list[tuple[int, int]], ends: list[int], first: int
+    words: list[tuple[int, int]], tokens: list[tuple[int, int]], first: int
 ) -> tuple[list[tuple[int, int]], list[int]]:
-    """Return the words that own a token, and the index of each one's first token.
+    """Return the words that have a token, and the index of each one's first token.
 
-    A token belongs to the first word that it reaches into. ``ends`` are the character ends of the text's
-    tokens. A word whose every character lies in a token of the word before (or in none: a character the
-    tokenizer drops) shares that token's position if one covers it, and is left out otherwise.
+    ``tokens`` are the character ranges of the text's tokens, the first of which has the index ``first``.
+    Words may share a token. A word that no token covers (a character the tokenizer drops) is left out.
     """
     kept: list[tuple[int, int]] = []
     positions: list[int] = []
     token = 0
     for start, end in words:
-        while token < len(ends) and ends[token] <= start:
+        while token < len(tokens) and tokens[token][1] <= start:
             token += 1
-        if token == len(ends):
+        if token == len(tokens):
             break
-        kept.append((start, end))
-        positions.append(first + token)
+        if tokens[token][0] < end:
+            kept.append((start, end))
+            positions.append(first + token)
     return kept, positions
 
 

@@ -1,6 +1,7 @@
 """Entities of any type out of any text: the class that users hold."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,14 @@ class EntityExtractor:
         self.settings = DiffusionSettings.of(model)
         self.canvas = self._checked_canvas(canvas or self.settings.canvas)
         self.encoder = PromptEncoder(tokenizer, self.settings)
-        self.limits = limits or Limits()
         self.runner = CanvasRunner(model, self.settings, self.encoder)
+        wanted = limits or Limits()
+        # No more types than there are markers, and a quarter of the positions are left for an answer.
+        self.limits = replace(
+            wanted,
+            types=min(wanted.types, self.settings.max_markers or wanted.types),
+            prompt_tokens=min(wanted.prompt_tokens, self.runner.context * 3 // 4),
+        )
 
     @classmethod
     def from_pretrained(
@@ -112,9 +119,8 @@ class EntityExtractor:
         """
         return self.batch_predict_entities(
             [text],
-            list(labels) if not isinstance(labels, str) else labels,
+            labels,
             threshold,
-            1,
             steps=steps,
             decoding=decoding,
             canvas=canvas,
@@ -158,6 +164,9 @@ class EntityExtractor:
         threshold = others.get("threshold", 0.0)
         if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
             raise ValueError(f"threshold must be a number in [0, 1], got {threshold!r}")
+        seed = others.get("seed")
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+            raise ValueError(f"seed must be a whole number, got {seed!r}")
         unknown = sorted(set(others) - set(Options.__dataclass_fields__))
         if unknown:
             raise TypeError(
@@ -182,6 +191,7 @@ class EntityExtractor:
         labels: Sequence[str],
         *,
         steps: int | None = None,
+        decoding: str | None = None,
         canvas: str | None = None,
         **options: Any,
     ) -> Iterator[dict]:
@@ -190,13 +200,13 @@ class EntityExtractor:
         Each step is ``{"step", "steps", "slots", "entities"}``: ``slots`` are
         ``{"text", "symbol", "revealed", "confidence"}``, one a word (aligned) or a token (completion);
         ``entities`` are those of the best reading of the canvas so far. A text of several windows is
-        streamed window after window.
+        streamed window after window; a completion that proves too long for its canvas starts again at step 1
+        on a longer one.
         """
-        chosen = self.options(canvas, None, steps, **options)
-        for request in plan(self.encoder, _documents([text], list(labels)), self.limits):
-            prompts = [request.prompt]
-            for step in self.runner.steps(prompts, chosen):
-                reading = self.runner.interpret(prompts, chosen, step)[0]
+        chosen = self.options(canvas, decoding, steps, **options)
+        for request in plan(self.encoder, _documents([text], labels), self.limits):
+            for step in self.runner.stream(request.prompt, chosen):
+                reading = self.runner.interpret([request.prompt], chosen, step)[0]
                 entities = flat(self._entities(request, reading, chosen.threshold))
                 yield {
                     "step": step.number + 1,
@@ -220,16 +230,19 @@ class EntityExtractor:
 
 
 def _documents(
-    texts: Sequence[str], labels: Sequence[str] | Sequence[Sequence[str]]
+    texts: Iterable[str], labels: Sequence[str] | Sequence[Sequence[str]]
 ) -> list[tuple[list[str], str]]:
     """Return checked (types, text) pairs."""
     if isinstance(texts, str):
         raise TypeError("texts must be a list of strings; for one text use predict_entities")
+    texts = list(texts)
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise TypeError(f"text {number} must be a string, got {text!r:.60} of type {type(text).__name__}")
-    nested = not isinstance(labels, str) and len(labels) > 0 and not isinstance(labels[0], str)
-    if not nested:
+    if isinstance(labels, str) or not isinstance(labels, Iterable):
+        check_types(labels)  # raises
+    labels = list(labels)
+    if not labels or isinstance(labels[0], str):
         types = check_types(labels)  # type: ignore[arg-type]
         return [(types, text) for text in texts]
     if len(labels) != len(texts):

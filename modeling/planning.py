@@ -1,7 +1,9 @@
 """A document and its types cut into requests that fit the model, and the answers put together again."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from modeling.encoding import EncodedPrompt, PromptEncoder
 from modeling.words import windows
@@ -83,8 +85,13 @@ def group_types(encoder: PromptEncoder, types: Sequence[str], limits: Limits) ->
     """Split types over as many prompts as they need, in order and evenly filled.
 
     Raises:
-        ValueError: one type alone takes more tokens than a prompt has for types.
+        ValueError: one type alone takes more tokens than a prompt has for types, or none at all.
     """
+    for name, ids in zip(types, encoder.token_ids(types), strict=True):
+        if not ids:
+            raise ValueError(
+                f"label {name!r} has no token in this model's vocabulary; use a name in other characters"
+            )
     costs = [encoder.type_cost(name) for name in types]
     for name, cost in zip(types, costs, strict=True):
         if cost > limits.type_tokens:
@@ -118,9 +125,7 @@ def _windows(
     pieces = [text[words[a][0] : words[b - 1][1]] for a, b in ranges]
     prompts = encoder.encode_batch([(types, piece) for piece in pieces])
     # The middle of an overlap decides which of two windows a mention belongs to.
-    cuts = [
-        words[(following[0] + this[1]) // 2][0] for this, following in zip(ranges, ranges[1:], strict=False)
-    ]
+    cuts = [words[(following[0] + this[1]) // 2][0] for this, following in pairwise(ranges)]
     return [
         Request(document, prompt, words[a][0], start, end)
         for prompt, (a, _), start, end in zip(prompts, ranges, [0, *cuts], [*cuts, len(text)], strict=True)
@@ -132,8 +137,11 @@ def flat(entities: Iterable[Entity]) -> list[Entity]:
 
     Entities from different prompts over one text (many labels) meet here.
     """
-    kept: list[Entity] = []
+    kept: list[Entity] = []  # by start, so that only the neighbours can overlap
     for entity in sorted(entities, key=lambda e: (-e.score, e.start - e.end, e.start, e.label)):
-        if all(entity.end <= other.start or entity.start >= other.end for other in kept):
-            kept.append(entity)
-    return sorted(kept, key=lambda e: (e.start, e.end))
+        at = bisect_left(kept, entity.start, key=lambda e: e.start)
+        if (at == 0 or kept[at - 1].end <= entity.start) and (
+            at == len(kept) or entity.end <= kept[at].start
+        ):
+            kept.insert(at, entity)
+    return kept

@@ -6,12 +6,11 @@ canvas the markers that stand before the type names, on the completion canvas th
 (pointer networks, Vinyals et al. 2015, arXiv 1506.03134).
 """
 
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import BertConfig, BertModel, BertPreTrainedModel, GenerationMixin
-from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
+from transformers import AutoConfig, BertConfig, BertModel, BertPreTrainedModel, GenerationMixin
 
 # token_type_ids: the letter case of prompt tokens (the vocabulary is uncased), then the two canvases.
 CASE_LOWER, CASE_CAPITALISED, CASE_UPPER, TYPE_ALIGNED, TYPE_COMPLETION = range(5)
@@ -35,7 +34,7 @@ class PointerBertConfig(BertConfig):
         aligned_symbols: tuple[int, ...] = (),
         completion_symbols: tuple[int, ...] = (),
         canvas_word_embeddings: bool = True,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         kwargs.setdefault("is_decoder", True)  # lets BERT take past_key_values
         kwargs.setdefault("is_causal", False)  # and stay bidirectional
@@ -72,11 +71,6 @@ class PointerHead(nn.Module):
         return torch.cat([fixed, pointed], dim=-1)
 
 
-@dataclass
-class PointerBertOutput(BaseModelOutputWithPoolingAndCrossAttentions):
-    """The encoder's output; ``last_hidden_state`` is ``[batch, length, hidden]``."""
-
-
 class PointerBert(BertPreTrainedModel, GenerationMixin):
     """The encoder and its two pointer heads."""
 
@@ -90,7 +84,7 @@ class PointerBert(BertPreTrainedModel, GenerationMixin):
         self.completion_head = PointerHead(config.hidden_size, len(config.completion_symbols))
         self.post_init()
 
-    def forward(self, *args: object, **kwargs: object) -> object:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Return the encoder's output; the heads need prompt and canvas apart (see ``source_logits``)."""
         return self.bert(*args, **kwargs)
 
@@ -132,3 +126,6 @@ class PointerBert(BertPreTrainedModel, GenerationMixin):
     def _symbols(self, canvas: str) -> torch.Tensor:
         ids = self.config.aligned_symbols if canvas == "aligned" else self.config.completion_symbols
         return torch.tensor([ids])
+
+
+AutoConfig.register(PointerBertConfig.model_type, PointerBertConfig)

@@ -32,7 +32,8 @@ def pointer_from_encoder(
             f"{source!r} has model_type {config.model_type!r}; a pointer network starts from 'bert'"
         )
     settings = pointer_settings(tokenizer)
-    symbols = tokenizer.convert_tokens_to_ids([":", "|", "none"])
+    vocabulary = tokenizer.get_vocab()
+    symbols = [vocabulary[sign] for sign in (":", "|", "none")]
     values = config.to_dict()
     for name in ("architectures", "model_type", "type_vocab_size", "is_decoder", "is_causal", "dtype"):
         values.pop(name, None)

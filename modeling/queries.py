@@ -39,8 +39,8 @@ class Inventory:
 class QuerySampler:
     """Draws a query for a row, differently each time.
 
-    A mention answers by its own type if that is asked for, else by its coarse type if that is: "person"
-    covers the politicians where nobody asks for politicians.
+    A mention answers by one of its own types if that is asked for, else by a coarse type if that is:
+    "person" covers the politicians where nobody asks for politicians.
 
     Args:
         inventories: by source name. A row of an unknown source is asked for its own types only.
@@ -61,8 +61,16 @@ class QuerySampler:
     lower_rate: float = 0.2
     drop_rate: float = 0.1
 
-    def __call__(self, row: Mapping[str, Any], rng: random.Random) -> Query:
-        """Return a query for ``{"source", "text", "entities", "negatives", "types"}``."""
+    def draw_full_list(self, rng: random.Random) -> bool:
+        """Return whether to ask for all types of a source; drawn once a batch: alike prompts."""
+        return rng.random() < self.full_list_rate
+
+    def __call__(self, row: Mapping[str, Any], rng: random.Random, full_list: bool) -> Query:
+        """Return a query for ``{"source", "text", "entities", "negatives", "types"}``.
+
+        Raises:
+            ValueError: nothing can be asked of the row.
+        """
         inventory = self.inventories.get(row.get("source", ""), Inventory())
         text = row["text"]
         if rng.random() < self.lower_rate and len(text.lower()) == len(text):
@@ -71,19 +79,22 @@ class QuerySampler:
         present = sorted({name for _, name in named})
         known = {*present, *(n for e, _ in named for n in (e["type"], *(e.get("also") or ())))}
         positives = self._positives(present, inventory, rng)
-        negatives = self._negatives(row, inventory, known, self.max_types - len(positives), rng)
+        room = self.max_types - len(positives)
+        negatives = self._negatives(row, inventory, known, room, full_list, rng)
         types = positives + negatives or present[:1]
         if not types:
             raise ValueError(
-                f"row {row.get('id', '?')!r} of source {row.get('source')!r} has no entity and no type that is "
-                "known to be absent, so nothing can be asked of it; give it negative types or leave it out"
+                f"row {row.get('id', '?')!r} of source {row.get('source')!r} has no entity and no type known "
+                "to be absent, so nothing can be asked of it; give it negative types or leave it out"
             )
         rng.shuffle(types)
         asked = set(types)
         mentions = set()
         for entity, name in named:
-            label = name if name in asked else inventory.coarse.get(name)
-            if label in asked:
+            names = [name, entity["type"], *(entity.get("also") or ())]
+            coarse = [inventory.coarse[fine] for fine in names if fine in inventory.coarse]
+            label = next((answer for answer in names + coarse if answer in asked), None)
+            if label is not None:
                 start, end = entity["start"], entity["end"]
                 mentions.add(Mention(start, end, label, text[start:end]))
         return Query(tuple(types), text, tuple(sorted(mentions)), row.get("exhaustive") is not False)
@@ -103,7 +114,13 @@ class QuerySampler:
         return names[: self.max_types]
 
     def _negatives(
-        self, row: Mapping[str, Any], inventory: Inventory, known: set[str], room: int, rng: random.Random
+        self,
+        row: Mapping[str, Any],
+        inventory: Inventory,
+        known: set[str],
+        room: int,
+        full_list: bool,
+        rng: random.Random,
     ) -> list[str]:
         """Return types that are reliably absent from this row, in random order."""
         closed = row.get("negatives") == "closed"
@@ -114,7 +131,7 @@ class QuerySampler:
         near |= {inventory.coarse[name] for name in known if name in inventory.coarse}
         absent = sorted(pool - known - near)
         # A coarse name stands for its fine types: it is absent only if they are.
-        count = len(absent) if rng.random() < self.full_list_rate else rng.randint(0, self.few_negatives)
+        count = len(absent) if full_list else rng.randint(0, self.few_negatives)
         if room == self.max_types:  # nothing present is asked for: ask for one absent type at least
             count = max(count, 1)
         return rng.sample(absent, min(count, len(absent), room))

@@ -52,7 +52,10 @@ def read_aligned(prompts: Sequence[EncodedPrompt], step: DenoisingStep) -> list[
 
 
 def read_grounded(
-    prompts: Sequence[EncodedPrompt], automata: Sequence[Automaton], step: DenoisingStep
+    encoder: PromptEncoder,
+    prompts: Sequence[EncodedPrompt],
+    automata: Sequence[Automaton],
+    step: DenoisingStep,
 ) -> list[Reading]:
     """Read grounded completions; a score is the geometric mean of its tokens' probabilities when revealed."""
     assert step.states is not None  # always kept by a grounded projection
@@ -65,7 +68,7 @@ def read_grounded(
             start, end = prompt.words[entry.first_word][0], prompt.words[entry.last_word][1]
             score = _geometric_mean(confidence[slice(*entry.slots)])
             named.append((prompt.types[entry.type], prompt.text[start:end], score))
-        readings.append(_placed(prompt, named))
+        readings.append(_placed(encoder, prompt, named))
     return readings
 
 
@@ -89,7 +92,7 @@ def read_free(encoder: PromptEncoder, prompts: Sequence[EncodedPrompt], step: De
                 if e > start and e - len(piece) < stop
             ]
             named.append((spelled[name], span, _geometric_mean(slots)))
-        reading = _placed(prompt, named, encoder)
+        reading = _placed(encoder, prompt, named)
         reading.segments, reading.violations = parsed.segments, parsed.violations
         readings.append(reading)
     return readings
@@ -113,9 +116,7 @@ def symbols_of(encoder: PromptEncoder) -> Symbols:
     return Symbols(colon[-1], bar[1], tuple(none), encoder.settings.pad_token_id)
 
 
-def _placed(
-    prompt: EncodedPrompt, named: list[tuple[str, str, float]], encoder: PromptEncoder | None = None
-) -> Reading:
+def _placed(encoder: PromptEncoder, prompt: EncodedPrompt, named: list[tuple[str, str, float]]) -> Reading:
     """Give each (type, span) its offsets: the n-th mention of a span is its n-th occurrence in the text."""
     used: Counter[tuple[str, str]] = Counter()
     places: dict[str, list[tuple[int, int]]] = {}

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from modeling.collator import aligned_tensors, prompt_tensors
+from modeling.collator import aligned_tensors, completion_tensors, prompt_tensors
 from modeling.custom_generate.generate import make_task
 from modeling.custom_generate.grammar import Automaton, Grammar
 from modeling.custom_generate.loop import DenoisingStep, LoopSettings
@@ -56,6 +56,8 @@ class CanvasRunner:
 
     def __post_init__(self) -> None:
         self._symbols = symbols_of(self.encoder)
+        # Positions that the network has: a table's length, or how far it was trained.
+        self.context = int(getattr(self.model.config, "max_position_embeddings", None) or LAST_CANVAS)
 
     def read(self, prompts: Sequence[EncodedPrompt], options: Options) -> list[Reading]:
         """Denoise a canvas for each prompt and read it.
@@ -69,24 +71,37 @@ class CanvasRunner:
         rows, length = list(range(len(prompts))), FIRST_CANVAS
         while rows:
             chosen = [prompts[i] for i in rows]
-            room = self._room(chosen)
-            step = self._last(chosen, options, min(length, room))
+            step = self._last(chosen, options, length)
             for i, reading in zip(rows, self.interpret(chosen, options, step), strict=True):
                 readings[i] = reading
-            full = (step.ids[:, -1] != self.settings.pad_token_id).tolist()
-            rows = [i for i, cut in zip(rows, full, strict=True) if cut]
-            if length >= min(room, LAST_CANVAS):
-                break
+            rows = [i for i, cut in zip(rows, self._cut(chosen, step, length), strict=True) if cut]
             length *= 2
         return [reading for reading in readings if reading is not None]
+
+    def stream(self, prompt: EncodedPrompt, options: Options) -> Iterator[DenoisingStep]:
+        """Yield the canvas of one prompt after each step; a completion starts again as ``read`` says."""
+        length = FIRST_CANVAS
+        while True:
+            for step in self.steps([prompt], options, length):
+                yield step
+            if options.canvas == "aligned" or not self._cut([prompt], step, length)[0]:
+                return
+            length *= 2
 
     def steps(
         self, prompts: Sequence[EncodedPrompt], options: Options, length: int = FIRST_CANVAS
     ) -> Iterator[DenoisingStep]:
-        """Yield the canvases of the prompts after each step; completion canvases have ``length`` slots."""
+        """Yield the canvases of the prompts after each step.
+
+        Completion canvases have ``length`` slots, or as many as the network has positions left.
+        """
         device = self.model.get_input_embeddings().weight.device
         tensors = prompt_tensors(prompts, self.settings.pad_token_id, left=True)
         tensors |= aligned_tensors(prompts)
+        tensors |= completion_tensors(self._slots(prompts, length), [len(p) for p in prompts])
+        for name in ("prompt_positions", "aligned_positions", "completion_positions"):
+            # Only one word of hundreds of tokens, which is never cut, reaches behind the last position.
+            tensors[name] = tensors[name].clamp(max=self.context - 1)
         tensors = {name: value.to(device) for name, value in tensors.items()}
         pointer = hasattr(self.model, "source_logits")
         prompt = Prompt(
@@ -104,9 +119,7 @@ class CanvasRunner:
             )
             counts = torch.tensor([len(p.types) for p in prompts], device=device)
         else:
-            start = torch.tensor([[len(p)] for p in prompts], device=device)
-            positions = start + torch.arange(length, device=device)
-            canvas = Canvas("completion", positions, torch.ones_like(positions, dtype=torch.bool))
+            canvas = Canvas("completion", tensors["completion_positions"], tensors["completion_mask"])
             if options.decoding == "grounded":
                 grammar = Grammar(self._automata(prompts), device)
         bias = self.settings.outside_bias if options.outside_bias is None else options.outside_bias
@@ -139,14 +152,16 @@ class CanvasRunner:
         if options.canvas == "aligned":
             return read_aligned(prompts, step)
         if options.decoding == "grounded":
-            return read_grounded(prompts, self._automata(prompts), step)
+            return read_grounded(self.encoder, prompts, self._automata(prompts), step)
         return read_free(self.encoder, prompts, step)
 
     def slots(self, prompt: EncodedPrompt, options: Options, step: DenoisingStep) -> list[dict[str, Any]]:
         """Return the slots of the first row for display: text, symbol, whether revealed, how surely."""
-        ids, sure = step.ids[0].tolist(), step.confidence[0].tolist()
+        aligned = options.canvas == "aligned"
+        own = len(prompt.words) if aligned else self._slots([prompt], step.ids.shape[1])[0]
+        ids, sure = step.ids[0, :own].tolist(), step.confidence[0, :own].tolist()
         revealed = [token != self.settings.mask_token_id for token in ids]
-        if options.canvas == "aligned":
+        if aligned:
             names = {OUTSIDE: "O", INSIDE: "I"}
             names |= {FIRST_MARKER + k: name for k, name in enumerate(prompt.types)}
             texts = [prompt.text[a:b] for a, b in prompt.words]
@@ -168,7 +183,14 @@ class CanvasRunner:
     def _automata(self, prompts: Sequence[EncodedPrompt]) -> list[Automaton]:
         return [automaton_of(self.encoder, prompt, self._symbols) for prompt in prompts]
 
-    def _room(self, prompts: Sequence[EncodedPrompt]) -> int:
-        """Return how many positions the network has left behind the longest prompt."""
-        context = getattr(self.model.config, "max_position_embeddings", LAST_CANVAS)
-        return max(1, context - max(len(prompt) for prompt in prompts))
+    def _slots(self, prompts: Sequence[EncodedPrompt], length: int) -> list[int]:
+        """Return how many slots each canvas gets, each by itself: a batch changes no answer."""
+        return [max(1, min(length, self.context - len(prompt))) for prompt in prompts]
+
+    def _cut(self, prompts: Sequence[EncodedPrompt], step: DenoisingStep, length: int) -> list[bool]:
+        """Return which completions fill their canvas to the last slot and could have a longer one."""
+        slots = self._slots(prompts, length)
+        longer = self._slots(prompts, min(2 * length, LAST_CANVAS))
+        ends = step.ids.cpu()[torch.arange(len(slots)), torch.tensor(slots) - 1]
+        full = (ends != self.settings.pad_token_id).tolist()
+        return [cut and more > own for cut, own, more in zip(full, slots, longer, strict=True)]

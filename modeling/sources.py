@@ -30,9 +30,11 @@ def resolve(path_or_id: str | Path | None) -> str:
             )
         return str(EMBEDDED)
     source = str(path_or_id)
+    if source.startswith("~"):
+        source = str(Path(source).expanduser())
     if Path(source).is_dir():
         return source
-    looks_local = source.startswith((".", "/", "~")) or source.count("/") != 1
+    looks_local = source.startswith((".", "/")) or source.count("/") != 1
     if looks_local:
         raise FileNotFoundError(
             f"there is no model folder {source!r}; "
@@ -54,7 +56,7 @@ def file_of(source: str, name: str, revision: str | None = None) -> Path | None:
         return Path(hf_hub_download(source, name, revision=revision))
     except (LocalEntryNotFoundError, ConnectionError) as error:
         raise OSError(
-            f"cannot reach the Hugging Face Hub for {name!r} of {source!r}, and it is not in the local cache; "
+            f"cannot reach the Hugging Face Hub for {name!r} of {source!r}, and the cache does not have it; "
             "connect to the internet, or download the repository where there is a connection "
             f"(hf download {source}) and give the folder"
         ) from error

@@ -60,6 +60,8 @@ def check_types(types: Sequence[str]) -> list[str]:
     """
     if isinstance(types, str):
         raise TypeError(f"labels must be a list of strings, got the string {types!r}; write [{types!r}]")
+    if not isinstance(types, Iterable):
+        raise TypeError(f"labels must be a list of strings, got {types!r} of type {type(types).__name__}")
     seen: dict[str, str] = {}
     for name in types:
         if not isinstance(name, str):
@@ -125,7 +127,6 @@ def parse_completion(completion: str, types: Sequence[str]) -> ParsedCompletion:
         return ParsedCompletion()
     if body.casefold() == NONE:
         return ParsedCompletion(segments=1)
-    names = {name.casefold(): name for name in types}
     forged = _forged_separator(types)
     parsed = ParsedCompletion()
     # A blank in front lets the first piece be found by the same pattern as the others.
@@ -142,7 +143,7 @@ def parse_completion(completion: str, types: Sequence[str]) -> ParsedCompletion:
         raw = source[match.end() : end].strip()
         span = forged.sub(lambda m: m.group(0)[1:] if m.group(0).startswith("\\") else m.group(0), raw)
         if span:
-            parsed.entities.append((names[match["type"].casefold()], span))
+            parsed.entities.append((_queried(match["type"], types), span))
             parsed.ranges.append(
                 (
                     match.start("type") + shift,
@@ -152,6 +153,14 @@ def parse_completion(completion: str, types: Sequence[str]) -> ParsedCompletion:
         else:
             parsed.violations.append(("empty span", match["type"]))
     return ParsedCompletion(parsed.entities, parsed.ranges, segments, parsed.violations)
+
+
+def _queried(written: str, types: Sequence[str]) -> str:
+    """Return the queried type that was written, perhaps in another letter case."""
+    if written in types:
+        return written
+    # By the rule that found it: casefolding knows other equals (the dotless i) than IGNORECASE does.
+    return next(name for name in types if re.fullmatch(re.escape(name), written, re.IGNORECASE))
 
 
 def _alternatives(types: Sequence[str]) -> str:

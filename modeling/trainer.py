@@ -98,7 +98,7 @@ class DiffusionTrainer(Trainer):
         )
         workers = self.args.dataloader_num_workers
         loader = DataLoader(
-            self.train_dataset,
+            self.train_dataset,  # type: ignore[arg-type]
             batch_sampler=sampler,
             collate_fn=self.data_collator,
             num_workers=workers,
@@ -119,6 +119,7 @@ class DiffusionTrainer(Trainer):
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save the weights and, with an adapter too, the diffusion settings."""
         super().save_model(output_dir, _internal_call)
-        folder = Path(output_dir or self.args.output_dir)
+        folder = Path(str(output_dir or self.args.output_dir))
         if self.args.should_save and folder.is_dir():
-            self.model.generation_config.save_pretrained(folder)
+            model: Any = self.model
+            model.generation_config.save_pretrained(folder)

@@ -23,6 +23,7 @@ from modeling.queries import Inventory, QuerySampler
 from modeling.trainer import DiffusionTrainer
 
 logger = logging.get_logger(__name__)
+SHARD = "15MB"
 GENERATION = Path(__file__).parent / "custom_generate"
 
 
@@ -33,7 +34,7 @@ class RunArguments:
     data: str = field(
         default="diffusion-ner/pile-ner-diffusion",
         metadata={
-            "help": "A Hub data set id or folder with prompt/completion rows (python -m dataset_builder.build), "
+            "help": "Hub data set id or folder of prompt/completion rows (python -m dataset_builder.build), "
             "or a folder of entity rows (python -m dataset_builder.mix)."
         },
     )
@@ -59,6 +60,8 @@ def run(run_args: RunArguments, args: DiffusionArguments, model_args: ModelConfi
         FileNotFoundError, OSError: the model or the data set cannot be found or reached.
     """
     torch.manual_seed(args.seed)
+    # cuDNN's attention plans every new shape anew, which costs more than a step; batches have many shapes.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     model, tokenizer = _model(run_args, args, model_args)
     settings = DiffusionSettings.of(model)
     args.remove_unused_columns = False  # the collator reads the raw columns
@@ -113,7 +116,7 @@ def _model(
     run_args: RunArguments, args: DiffusionArguments, model_args: ModelConfig
 ) -> tuple[Any, PreTrainedTokenizerBase]:
     if run_args.new_pointer_from is not None:
-        tokenizer = AutoTokenizer.from_pretrained(run_args.new_pointer_from)
+        tokenizer: Any = AutoTokenizer.from_pretrained(run_args.new_pointer_from)
         model: Any = pointer_from_encoder(
             run_args.new_pointer_from, tokenizer, run_args.canvas_word_embeddings
         )
@@ -136,9 +139,10 @@ def save(trainer: DiffusionTrainer, tokenizer: PreTrainedTokenizerBase, metrics:
     """Write a folder that loads by itself: weights, settings, tokenizer, the denoising loop, the log."""
     if not trainer.args.should_save:
         return
-    folder = Path(trainer.args.output_dir)
-    trainer.model.save_pretrained(folder, max_shard_size="15MB")
-    trainer.model.generation_config.save_pretrained(folder)
+    folder = Path(str(trainer.args.output_dir))
+    model: Any = trainer.model
+    model.save_pretrained(folder, max_shard_size=SHARD)
+    model.generation_config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     shutil.copytree(
         GENERATION,

@@ -1,15 +1,21 @@
 """Words of a text, as the aligned canvas counts them: one canvas slot per word."""
 
 import re
+import unicodedata
 
 # Letters and digits of one run, with inner hyphens or underscores; a character of a script written
 # without spaces (Han, kana, Thai, Lao, Khmer, Myanmar) alone; every other visible character alone.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+# Vowel signs, accents, variation selectors and skin tones, which \w leaves out, belong to what is before.
+_MARKS = "".join(chr(i) for i in range(0x300, 0x10000) if unicodedata.category(chr(i))[0] == "M")
+_MARKS += "\U0001f3fb-\U0001f3ff"
 # A run is cut after 64 characters, so that no "word" of a megabyte fills a canvas by itself.
-_RUN = rf"(?:(?![{_UNSPACED}])\w){{1,64}}"
+_LETTER = rf"(?![{_UNSPACED}])\w"
+_RUN = rf"{_LETTER}(?:{_LETTER}|[{_MARKS}]){{0,63}}"
 _WORD = re.compile(
-    rf"[{_UNSPACED}]|{_RUN}(?:[-_]{_RUN}){{0,8}}"
-    r"|[^\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]"  # no control and no zero-width characters
+    rf"[{_UNSPACED}][{_MARKS}]{{0,8}}|{_RUN}(?:[-_]{_RUN}){{0,8}}"
+    # No control and no zero-width characters.
+    rf"|[^\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff][{_MARKS}]{{0,8}}"
 )
 _SENTENCE_END = re.compile(r"[.!?。！？\n]")
 

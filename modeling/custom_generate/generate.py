@@ -36,12 +36,12 @@ class DiffusionOutput(ModelOutput):
         forwards: how many times the network ran over the canvas.
     """
 
-    sequences: torch.LongTensor | None = None
-    confidence: torch.FloatTensor | None = None
-    history: torch.LongTensor | None = None
-    choice: torch.LongTensor | None = None
-    log_probs: torch.FloatTensor | None = None
-    states: torch.LongTensor | None = None
+    sequences: torch.Tensor | None = None
+    confidence: torch.Tensor | None = None
+    history: torch.Tensor | None = None
+    choice: torch.Tensor | None = None
+    log_probs: torch.Tensor | None = None
+    states: torch.Tensor | None = None
     forwards: int | None = None
 
 

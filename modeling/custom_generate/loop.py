@@ -1,5 +1,6 @@
 """The denoising loop."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -50,10 +51,12 @@ class LoopSettings:
             raise ValueError(f"algorithm must be one of {ALGORITHMS}, got {self.algorithm!r}")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {SCHEDULES}, got {self.schedule!r}")
-        if self.temperature < 0:
-            raise ValueError(f"temperature must not be negative, got {self.temperature!r}")
-        if self.pad_penalty < 0:
-            raise ValueError(f"pad_penalty must not be negative, got {self.pad_penalty!r}")
+        for name in ("temperature", "pad_penalty", "outside_bias"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise ValueError(f"{name} must be a finite number, got {value!r}")
+            if value < 0 and name != "outside_bias":
+                raise ValueError(f"{name} must not be negative, got {value!r}")
 
 
 @dataclass
@@ -61,9 +64,10 @@ class DenoisingStep:
     """The canvas after one step.
 
     ``ids`` are token ids ``[batch, slots]``, masks included; ``confidence`` the probability each revealed
-    symbol had when it was revealed (0 where masked); ``choice`` symbol numbers and ``states`` automaton
-    states of the whole projected canvas, masked slots included; ``log_probs`` (aligned canvas) each
-    slot's distribution when it was revealed, or now if it is masked, ``[batch, slots, symbols]``.
+    symbol had when it was revealed (0 where masked); ``choice`` the symbol numbers of the whole projected
+    canvas, masked slots included; ``states`` (grounded) its automaton states; ``log_probs``
+    (aligned canvas) each slot's distribution when it was revealed, or now if it is masked,
+    ``[batch, slots, symbols]``.
     """
 
     number: int
@@ -112,9 +116,8 @@ def denoise(
         if isinstance(projection, GroundedProjection | TagProjection) or settings.temperature > 0:
             scores = chosen  # the network's best symbol need not be the one that is written
         # 3. Reveal the surest slots, as many as this row's budget says.
-        budget = reveal_budget(open_.sum(1), step, settings.steps, settings.schedule)
-        reveal = top_slots(scores, open_, budget)
         token = proposal.choice if candidates is None else candidates.gather(1, proposal.choice)
+        reveal = _reveal(open_, token == pad_id, scores, step, settings)
         ids = torch.where(reveal, token, ids)
         known = torch.where(reveal, proposal.choice, known)
         sureness = torch.where(reveal, chosen, sureness)
@@ -136,6 +139,23 @@ def denoise(
             open_ |= again
         if not open_.any():
             break
+
+
+def _reveal(
+    open_: torch.Tensor, padding: torch.Tensor, scores: torch.Tensor, step: int, settings: LoopSettings
+) -> torch.Tensor:
+    """Return which masked slots this step reveals, bool ``[batch, slots]``.
+
+    The uniform schedule spreads the answer over the steps, not the padding behind it: padding, the surest
+    symbol of all, would use up the first steps and leave the answer to the last. A row's padding is revealed
+    with the last of its answer.
+    """
+    if settings.schedule != "uniform":
+        return top_slots(scores, open_, reveal_budget(open_.sum(1), step, settings.steps, settings.schedule))
+    content = open_ & ~padding
+    budget = reveal_budget(content.sum(1), step, settings.steps, settings.schedule)
+    reveal = top_slots(scores, content, budget)
+    return torch.where((content & ~reveal).any(1, keepdim=True), reveal, open_)
 
 
 def _log_probs(

@@ -8,6 +8,7 @@ from transformers.cache_utils import DynamicCache
 
 from .settings import DiffusionSettings
 
+MULTIPLE = 8  # lengths that tensor cores like
 TYPE_ALIGNED, TYPE_COMPLETION = 3, 4  # token_type_ids of the canvases where the network has such
 
 
@@ -30,8 +31,9 @@ class Prompt:
 
     def select(self, rows: torch.Tensor) -> "Prompt":
         """Return the prompts of some rows."""
-        picked = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Prompt(**{name: None if value is None else value[rows] for name, value in picked.items()})
+        optional = (self.token_types, self.sources, self.markers)
+        picked = (None if value is None else value[rows] for value in optional)
+        return Prompt(self.ids[rows], self.mask[rows], self.positions[rows], *picked)
 
 
 @dataclass
@@ -71,26 +73,22 @@ def embed(model: Any, canvas: Canvas, ids: torch.Tensor) -> torch.Tensor:
     return model.get_input_embeddings()(ids)
 
 
-def block_mask(prompt: Prompt, canvases: list[Canvas], attention: str) -> torch.Tensor:
-    """Return who sees whom, bool ``[batch, 1, length, length]``, over the prompt and then each canvas.
+def visibility(block: torch.Tensor, attention: str) -> torch.Tensor:
+    """Return who sees whom, bool ``[batch, 1, length, length]`` (query, key).
 
     The prompt sees itself; a canvas sees the prompt and itself, never another canvas. With ``"full"``
-    attention the prompt sees the canvas too, so there may be one canvas only.
+    attention everything sees everything. Padding is seen by itself alone: a row of the softmax without any
+    key would turn into NaN.
+
+    Args:
+        block: what each position belongs to, int ``[batch, length]``: 0 the prompt, 1, 2, ... the canvases,
+            -1 padding.
+        attention: ``"full"`` or ``"isolated"``.
     """
-    if attention == "full" and len(canvases) > 1:
-        raise ValueError("several canvases can share a prompt only when prompt_attention is 'isolated'")
-    valid = torch.cat([prompt.mask.bool(), *(canvas.mask for canvas in canvases)], dim=1)
-    lengths = [prompt.ids.shape[1], *(canvas.mask.shape[1] for canvas in canvases)]
-    block = torch.repeat_interleave(
-        torch.arange(len(lengths), device=valid.device), torch.tensor(lengths, device=valid.device)
-    )
-    seen = (block[None, :] == 0) | (block[None, :] == block[:, None])
-    if attention == "full":
-        seen = torch.ones_like(seen)
-    mask = seen[None] & valid[:, None, :]
-    # A padded query sees itself alone: a row without any key would turn into NaN.
-    own = torch.eye(len(block), dtype=torch.bool, device=valid.device)
-    return (mask | (own[None] & ~valid[:, :, None]))[:, None]
+    query, key = block[:, :, None], block[:, None, :]
+    seen = (query == key) | (key == 0) if attention == "isolated" else key >= 0
+    own = torch.eye(block.shape[1], dtype=torch.bool, device=block.device)
+    return torch.where(query >= 0, seen & (key >= 0), own)[:, None]
 
 
 def forward_joint(
@@ -100,31 +98,57 @@ def forward_joint(
 
     Returns:
         Hidden states of the prompt ``[batch, length, hidden]`` and of each canvas
-        ``[batch, slots, hidden]``, not shifted.
+        ``[batch, slots, hidden]``, not shifted; 0 at padding.
+
+    Raises:
+        ValueError: several canvases of one prompt that sees them.
     """
+    if attention == "full" and len(canvases) > 1:
+        raise ValueError("several canvases can share a prompt only when prompt_attention is 'isolated'")
     pieces = [model.get_input_embeddings()(prompt.ids)]
     pieces += [embed(model, canvas, ids) for canvas, ids in zip(canvases, canvas_ids, strict=True)]
+    masks = [prompt.mask.bool(), *(canvas.mask for canvas in canvases)]
+    block = torch.cat([torch.where(mask, number, -1) for number, mask in enumerate(masks)], dim=1)
+    # Prompt and canvases are padded each by itself; together they need only the longest row's sum.
+    kept, order = _squeeze(block)
+    embeddings = _take(torch.cat(pieces, dim=1), order)
     positions = torch.cat([prompt.positions, *(canvas.positions for canvas in canvases)], dim=1)
-    everything = torch.cat([prompt.mask.bool(), *(canvas.mask for canvas in canvases)], dim=1)
-    if attention == "full" and len(canvases) == 1:
-        # Two-dimensional, so that no mask is built where nothing is padded.
-        mask = None if bool(everything.all()) else everything.long()
-    else:
-        mask = block_mask(prompt, canvases, attention)
     options: dict[str, Any] = {}
     if prompt.token_types is not None:
         types = [torch.full_like(ids, c.token_type) for c, ids in zip(canvases, canvas_ids, strict=True)]
-        options["token_type_ids"] = torch.cat([prompt.token_types, *types], dim=1)
+        options["token_type_ids"] = torch.cat([prompt.token_types, *types], dim=1).gather(1, order)
+    mask: torch.Tensor | None
+    if attention == "full":
+        # Two-dimensional, and none at all where nothing is padded: the fastest kernels take no mask.
+        mask = None if bool((kept >= 0).all()) else (kept >= 0).long()
+    else:
+        mask = visibility(kept, attention)
     output = encoder_of(model)(
-        inputs_embeds=torch.cat(pieces, dim=1),
+        inputs_embeds=embeddings,
         attention_mask=mask,
-        position_ids=positions,
+        position_ids=positions.gather(1, order),
         use_cache=False,
         **options,
     )
-    lengths = [prompt.ids.shape[1], *(ids.shape[1] for ids in canvas_ids)]
-    first, *rest = output.last_hidden_state.split(lengths, dim=1)
+    hidden = output.last_hidden_state
+    index = order[..., None].expand(-1, -1, hidden.shape[-1])
+    # Padding that was kept lies behind, where nothing else is written.
+    spread = hidden.new_zeros(*block.shape, hidden.shape[-1])
+    spread = spread.scatter(1, index, hidden * (kept >= 0)[..., None].to(hidden.dtype))
+    first, *rest = spread.split([mask.shape[1] for mask in masks], dim=1)
     return first, rest
+
+
+def _squeeze(block: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the blocks with padding moved behind and cut off, and which positions they come from."""
+    longest = int((block >= 0).sum(1).max())
+    length = min(block.shape[1], -(-longest // MULTIPLE) * MULTIPLE)
+    order = (block < 0).sort(dim=1, stable=True).indices[:, :length]
+    return block.gather(1, order), order
+
+
+def _take(states: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    return states.gather(1, order[..., None].expand(-1, -1, states.shape[-1]))
 
 
 class Denoiser:

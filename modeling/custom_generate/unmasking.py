@@ -65,6 +65,8 @@ def remasking_budget(revealed: torch.Tensor, step: int, steps: int, cap: float) 
     (Wang et al. 2025, arXiv 2503.00307, section 4.1), here as the expected count, rounded down: the
     least confident slots go, so that the count and not the chance decides. None after the last step.
     """
+    if step + 1 == steps:
+        return torch.zeros_like(revealed)
     t, s = 1 - step / steps, 1 - (step + 1) / steps
-    bound = cap if t >= 1 else min(cap, s / (1 - t))
+    bound = cap if step == 0 else min(cap, s / (1 - t))
     return (revealed * bound).long()

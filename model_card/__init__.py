@@ -1,0 +1,1 @@
+"""The evidence behind the model card: benchmarks, baselines, experiments and figures."""

@@ -1,0 +1,138 @@
+"""Fill the figures of README files from the results files: no number in them is typed.
+
+    python -m model_card.render            # rewrite the blocks
+    python -m model_card.render --check    # exit 1 if a block is not what the results say
+
+A block stands between ``<!-- figures: NAME -->`` and ``<!-- /figures -->``.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from model_card.benchmarks import BENCHMARKS
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "model_card" / "results"
+FILES = (ROOT / "README.md", ROOT / "modeling" / "mini" / "README.md")
+_BLOCK = re.compile(r"(<!-- figures: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(<!-- /figures -->)", re.DOTALL)
+
+
+def load(name: str) -> dict[str, Any]:
+    """Return one results file.
+
+    Raises:
+        FileNotFoundError: there is none; the message says so.
+    """
+    path = RESULTS / f"{name}.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"a figure needs {path.relative_to(ROOT)}, which does not exist; measure it first"
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def mini_f1() -> str:
+    """F1 of the embedded default by setting and benchmark."""
+    report = load("mini_first")
+    heads = ["AI", "Literature", "Music", "Politics", "Science", "Movie", "Restaurant", "mean"]
+    rows = ["| decoding | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    for setting, scores in report["results"].items():
+        values = [scores[name]["f1"] * 100 for name in BENCHMARKS]
+        mean = sum(values) / len(values)
+        rows.append(f"| {setting} | " + " | ".join(f"{v:.1f}" for v in values) + f" | **{mean:.1f}** |")
+    return "\n".join([*rows, "", _origin(report)])
+
+
+def mini_faults() -> str:
+    """Hallucinations and format violations of the embedded default, over all benchmarks."""
+    report = load("mini_first")
+    rows = ["| decoding | predicted entities | not in the text | unreadable segments |", "|---|---|---|---|"]
+    for setting, scores in report["results"].items():
+        predicted = sum(s["predicted"] for s in scores.values())
+        wrong = sum(s["predicted"] * s["hallucination"] for s in scores.values())
+        violation = sum(s["violation"] * s["sentences"] for s in scores.values())
+        sentences = sum(s["sentences"] for s in scores.values())
+        share = wrong / predicted if predicted else 0.0
+        rows.append(f"| {setting} | {predicted} | {share:.1%} | {violation / sentences:.1%} |")
+    return "\n".join(rows)
+
+
+def mini_latency() -> str:
+    """CPU latency of one sentence with all types of its data set."""
+    report = load("mini_first")["latency"]
+    rows = ["| | " + " | ".join(n.split("_")[1] for n in report["results"]) + " |"]
+    rows.append("|---" * (len(report["results"]) + 1) + "|")
+    for key, label in (("p50_ms", "median, ms"), ("p95_ms", "95th percentile, ms")):
+        rows.append(f"| {label} | " + " | ".join(f"{e[key]:.0f}" for e in report["results"].values()) + " |")
+    return "\n".join([*rows, "", _origin(report)])
+
+
+def full_shape() -> str:
+    """Loading, extraction and a backward pass at Dream-7B's full shape."""
+    report = load("full_shape")
+    rows = ["| step | seconds | peak GPU memory, GiB |", "|---|---|---|"]
+    for name, entry in report["results"].items():
+        if isinstance(entry, dict) and "seconds" in entry:
+            peak = entry.get("peak_gib", "")
+            rows.append(f"| {name.replace('_', ' ')} | {entry['seconds']:.2f} | {peak} |")
+    return "\n".join([*rows, "", _origin(report)])
+
+
+def _origin(report: dict[str, Any]) -> str:
+    versions = ", ".join(
+        f"{name} {v}" for name, v in report["versions"].items() if name in ("torch", "transformers")
+    )
+    return f"Measured {report['date']} on {report['hardware']} ({versions}) by `{report['command']}`."
+
+
+FIGURES: dict[str, Callable[[], str]] = {
+    "mini-f1": mini_f1,
+    "mini-faults": mini_faults,
+    "mini-latency": mini_latency,
+    "full-shape": full_shape,
+}
+
+
+def render(text: str) -> str:
+    """Return the text with every block filled anew.
+
+    Raises:
+        KeyError: a block names a figure that does not exist.
+    """
+
+    def fill(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name not in FIGURES:
+            raise KeyError(f"no figure is called {name!r}; known are {', '.join(FIGURES)}")
+        return f"{match[1]}{FIGURES[name]()}\n{match[4]}"
+
+    return _BLOCK.sub(fill, text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a block is stale")
+    args = parser.parse_args(argv)
+    stale = []
+    for path in FILES:
+        old = path.read_text(encoding="utf-8")
+        new = render(old)
+        if new != old:
+            stale.append(path.relative_to(ROOT))
+            if not args.check:
+                path.write_text(new, encoding="utf-8")
+    for path in stale:
+        print(f"{'stale' if args.check else 'rewritten'}: {path}")
+    return int(bool(stale) and args.check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,251 @@
+"""Extract entities from the command line.
+
+    python -m modeling.extract --labels "person, organization" "Ronaldo plays for Al Nassr"
+    python -m modeling.extract --labels "person" --input texts.jsonl --output entities.jsonl
+
+Texts given as arguments are answered by tables, or with --json by JSON Lines. JSON Lines from --input or from
+standard input (-) are answered line by line and in order: each object comes back with all its keys and
+"entities", or, where it cannot be used, with "line" and "error".
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from modeling.jsonlines import answer_rows, batches, check_encodable, read_rows, write_answer, write_line
+from modeling.template import check_types
+
+if TYPE_CHECKING:
+    from modeling.extractor import EntityExtractor
+
+# torch, transformers and rich take seconds to import: what needs them imports them inside, so that --help and
+# usage errors come at once.
+
+_EXIT_STATUS = """\
+exit status:
+  0    all done
+  1    some input lines could not be used; each is reported and has its line in the output
+  2    wrong usage, or the model cannot be loaded or used in this way
+  130  interrupted
+  141  the output was closed by its reader
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m modeling.extract",
+        description="Extract entities of the types you name, by masked diffusion.",
+        epilog=_EXIT_STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("texts", nargs="*", metavar="TEXT", help="text to read; - reads JSON Lines from standard input")
+    add("--labels", type=_split, action="extend", metavar="A,B", help="entity types, separated by commas")
+    add(
+        "--label", action="append", dest="labels", metavar="A", help="one entity type, which may hold a comma"
+    )
+    add(
+        "--input",
+        metavar="FILE",
+        help='JSON Lines to read: objects with "text", perhaps "labels" of their own',
+    )
+    add("--output", type=Path, metavar="FILE", help="file to write (default: standard output)")
+    add("--json", action="store_true", help="answer TEXT by JSON Lines instead of a table")
+    add(
+        "--model",
+        metavar="MODEL",
+        help="Hub id or folder (default: the embedded model, which needs no network)",
+    )
+    add("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best one there is)")
+    add(
+        "--canvas",
+        choices=("aligned", "completion"),
+        help="how answers are denoised (default: the model's own)",
+    )
+    add("--decoding", choices=("grounded", "plain"), help="of the completion canvas (default: grounded)")
+    add("--steps", type=_positive, metavar="N", help="denoising steps (default: depends on the canvas)")
+    add("--threshold", type=_probability, default=0.0, metavar="P", help="least score, 0 to 1 (default: 0)")
+    add("--batch-size", type=_positive, default=16, metavar="N", help="texts at a time (default: 16)")
+    return parser
+
+
+def _split(value: str) -> list[str]:
+    return [label.strip() for label in value.split(",") if label.strip()]
+
+
+def _positive(value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a whole number of at least 1")
+    return int(value)
+
+
+def _probability(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:  # refuses nan as well
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number from 0 to 1")
+    return number
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status (wrong usage: SystemExit with status 2)."""
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    try:
+        _check(arguments)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # The interpreter flushes standard output once more when it ends: let that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported for this
+            raise
+        print(
+            f"error: out of memory with --batch-size {arguments.batch_size}; use a smaller one",
+            file=sys.stderr,
+        )
+        return 2
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Settle `arguments.source` ("-", a file name, or None for texts); ValueError says what does not fit."""
+    texts, output = arguments.texts, arguments.output
+    if bool(texts) == (arguments.input is not None):
+        raise ValueError("give either TEXT, or - for standard input, or --input FILE")
+    if "-" in texts and len(texts) > 1:
+        raise ValueError("- (standard input) cannot be mixed with texts")
+    arguments.source = "-" if texts == ["-"] else arguments.input
+    if arguments.labels is not None:
+        arguments.labels = check_types(arguments.labels)
+    elif arguments.source is None:
+        raise ValueError('no entity types given; name them, for example --labels "person, organization"')
+    if arguments.source is None:
+        for text in texts:
+            check_encodable(text)
+    if output is not None and not output.absolute().parent.is_dir():
+        raise ValueError(f"--output {output}: there is no folder {output.parent}")
+    if (
+        output is not None
+        and output.exists()
+        and os.path.exists(arguments.source or "")
+        and output.samefile(arguments.source)
+    ):
+        raise ValueError(f"--output {output} is the input file; name another one")
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    with ExitStack() as stack:
+        source: IO[bytes] | None = None
+        if arguments.source == "-":
+            source = sys.stdin.buffer
+        elif arguments.source is not None:
+            source = stack.enter_context(open(arguments.source, "rb"))
+        extractor = _load(arguments)
+        extractor.options(None, **_options(arguments))  # refuses what does not fit before anything is written
+        output = _open_output(arguments, stack)
+        if source is not None:
+            return _extract_lines(extractor, source, output, arguments)
+        _extract_texts(extractor, output, arguments)
+        return 0
+
+
+def _load(arguments: argparse.Namespace) -> EntityExtractor:
+    from transformers.utils.logging import disable_progress_bar
+
+    from modeling.extractor import EntityExtractor
+
+    if arguments.model is None or not sys.stderr.isatty():
+        disable_progress_bar()  # of loading weights: the embedded model's are there at once
+    return EntityExtractor.from_pretrained(arguments.model, device=arguments.device, canvas=arguments.canvas)
+
+
+def _open_output(arguments: argparse.Namespace, stack: ExitStack) -> IO[str]:
+    if arguments.output is not None:
+        return stack.enter_context(open(arguments.output, "w", encoding="utf-8", newline="\n"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if arguments.json or arguments.source is not None:
+            sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # JSON Lines are so in every locale
+        else:
+            sys.stdout.reconfigure(errors="backslashreplace")  # better than no table on an ASCII terminal
+    return sys.stdout
+
+
+def _extract_texts(extractor: EntityExtractor, output: IO[str], arguments: argparse.Namespace) -> None:
+    """Answer the texts of the command line."""
+    answers = extractor.batch_predict_entities(
+        arguments.texts,
+        arguments.labels,
+        arguments.threshold,
+        arguments.batch_size,
+        **_options(arguments),
+    )
+    if arguments.json:
+        for text, entities in zip(arguments.texts, answers, strict=True):
+            output.write(write_line({"text": text, "entities": entities}))
+        return
+    from modeling.display import print_entities
+
+    for index, (text, entities) in enumerate(zip(arguments.texts, answers, strict=True)):
+        if index:
+            print(file=output)
+        print_entities(text, entities, arguments.labels, output)
+
+
+def _extract_lines(
+    extractor: EntityExtractor, source: IO[bytes], output: IO[str], arguments: argparse.Namespace
+) -> int:
+    """Answer JSON Lines, no more than a batch in memory; the exit status is 1 if a line could not be used."""
+    from tqdm import tqdm
+
+    total = failed = 0
+    # A bar where its length is known and someone looks (disable=None: only on a terminal).
+    size = os.fstat(source.fileno()).st_size if arguments.source != "-" else 0
+    with tqdm(total=size, unit="B", unit_scale=True, disable=None if size else True) as bar:
+        for rows in batches(read_rows(source, arguments.labels or ()), arguments.batch_size):
+            answers = answer_rows(extractor, rows, arguments.threshold, **_options(arguments))
+            for row, answer in zip(rows, answers, strict=True):
+                if isinstance(answer, str):
+                    failed += 1
+                    tqdm.write(f"line {row.line}: {answer}", file=sys.stderr)
+                output.write(write_answer(row, answer))
+            output.flush()
+            total += len(rows)
+            bar.update(sum(row.size for row in rows))
+    if failed:
+        print(f"{failed:,} of {total:,} lines could not be used", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {"steps": arguments.steps, "decoding": arguments.decoding}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""Overlap with the benchmarks: against a slow search, and planted sentences are found."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataset_builder.benchmarks import Benchmark, read_benchmarks
+from dataset_builder.build import main as build
+from dataset_builder.contamination import OverlapFinder, compare, main, words_of
+from tests.dataset_builder.records import record, write_source
+
+word = st.sampled_from(["a", "b", "c"])
+
+
+def grams(words, length):
+    return {tuple(words[i : i + length]) for i in range(len(words) - length + 1)}
+
+
+@given(st.lists(st.lists(word, max_size=9), max_size=6), st.lists(word, max_size=40), st.integers(1, 6))
+def test_the_finder_agrees_with_a_slow_search(sentences, text, length):
+    exact, partial = OverlapFinder([tuple(s) for s in sentences], length).find(" ".join(text))
+    assert exact == {i for i, s in enumerate(sentences) if s and tuple(s) in grams(text, len(s))}
+    assert partial == {i for i, s in enumerate(sentences) if grams(s, length) & grams(text, length)}
+
+
+def test_case_and_punctuation_do_not_count():
+    assert words_of("The U.S. \u2014 (EOLC-S)!") == ("the", "u", "s", "eolc", "s")
+
+
+_LONG = [f"word{number}" for number in range(20)]
+
+
+def write_benchmarks(folder):
+    (folder / "crossner" / "ai").mkdir(parents=True)
+    (folder / "mit").mkdir()
+    (folder / "crossner" / "ai" / "test.txt").write_text(
+        "Ada\tB-researcher\nwrote\tO\nnotes\tO\nin\tO\nOslo\tB-organisation\n\n"
+        + "".join(f"{word}\tO\n" for word in _LONG)
+        + "\nnever\tO\nseen\tB-programlang\nin\tI-programlang\nany\tO\ntraining\tO\ntext\tO\n"
+    )
+    (folder / "mit" / "movie_test.bio").write_text("B-RATINGS_AVERAGE\tgood\nO\tfilms\n\n")
+
+
+def test_the_benchmarks_are_read_with_their_types(tmp_path):
+    write_benchmarks(tmp_path)
+    ai, movie = read_benchmarks(tmp_path)
+    assert (ai.name, movie.name) == ("crossner_ai", "mit_movie")
+    assert [len(words) for words in ai.sentences] == [5, 20, 6]
+    assert ai.types == ["organisation", "programlang", "researcher"]
+    assert movie.types == ["ratings average"]
+    with pytest.raises(ValueError, match="no benchmark in"):
+        read_benchmarks(tmp_path / "mit")
+    (tmp_path / "mit" / "movie_test.bio").write_text("O films\n")
+    with pytest.raises(ValueError, match="line 1: expected two columns"):
+        read_benchmarks(tmp_path)
+
+
+def test_the_reference_benchmarks_are_read_whole_with_readable_types(shared):
+    found = {b.name: b for b in read_benchmarks(shared / "data" / "benchmarks")}
+    assert {name: len(b.sentences) for name, b in found.items()} == {
+        "crossner_ai": 431,
+        "crossner_literature": 416,
+        "crossner_music": 465,
+        "crossner_politics": 651,
+        "crossner_science": 543,
+        "mit_movie": 2443,
+        "mit_restaurant": 1521,
+    }
+    assert "program language" in found["crossner_ai"].types
+    assert "organization" in found["crossner_ai"].types
+    assert "musical artist" in found["crossner_music"].types
+    assert "restaurant name" in found["mit_restaurant"].types
+    assert len(found["mit_movie"].types) == 12
+
+
+def test_planted_sentences_and_types_are_found():
+    benchmark = Benchmark(
+        "b", [["Ada", "wrote", "notes", "in", "Oslo"], _LONG, ["yes"], ["not", "there"]], ["person", "film"]
+    )
+    rows = [
+        {"text": "He says: ADA wrote notes, in Oslo. Yes!", "entities": [{"type": "person"}]},
+        {"text": "x " + " ".join(_LONG[3:16]) + " y", "entities": []},
+        {"text": " ".join(_LONG[:12]), "entities": []},
+    ]
+    (overlap,) = compare(rows, [benchmark])
+    figures = overlap.figures()
+    assert (figures["exact"], figures["exact_short"], figures["ngram_13"]) == (1, 1, 1)
+    assert figures["training_passages"] == 2
+    assert (figures["types_seen"], figures["types_unseen"], figures["types_seen_share"]) == (
+        ["person"],
+        ["film"],
+        0.5,
+    )
+    assert figures["examples"] == ["Ada wrote notes in Oslo", " ".join(_LONG)]
+
+
+def test_the_command_from_end_to_end(tmp_path, tokenizer_folder, capsys):
+    write_benchmarks(tmp_path / "benchmarks")
+    clean = [
+        record(f"c{n}", f"Clean passage {n} about Lima.", {"researcher": [], "city": ["Lima"]})
+        for n in range(9)
+    ]
+    planted = record("p", "Ada wrote notes in Oslo; " + " ".join(_LONG), {"researcher": ["Ada"]})
+    source = write_source(tmp_path / "source.json", [*clean, planted])
+    arguments = [
+        "--source",
+        str(source),
+        "--output",
+        str(tmp_path / "data"),
+        "--tokenizer",
+        str(tokenizer_folder),
+    ]
+    assert build([*arguments, "--validation-share", "0", "--num-proc", "1"]) == 0
+    out = tmp_path / "overlap.json"
+    capsys.readouterr()
+    options = [
+        "--dataset",
+        str(tmp_path / "data"),
+        "--benchmarks",
+        str(tmp_path / "benchmarks"),
+        "--json",
+        str(out),
+    ]
+    assert main(options) == 0
+    assert "crossner_ai: not seen organisation, programlang" in capsys.readouterr().out
+    figures = json.loads(out.read_text())
+    assert (figures["crossner_ai"]["exact"], figures["crossner_ai"]["ngram_13"]) == (2, 1)
+    assert figures["crossner_ai"]["types_seen"] == ["researcher"]
+    assert figures["mit_movie"]["exact"] == 0
+    assert main([*options[:2], "--benchmarks", str(tmp_path)]) == 1
+    assert "no benchmark in" in capsys.readouterr().err

@@ -1,0 +1,228 @@
+"""The denoising loop as transformers' generate calls it: what each step does, and what is refused."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+
+from modeling.custom_generate.generate import DiffusionOutput, generate
+from modeling.custom_generate.network import Canvas, Prompt, forward_joint, position_ids
+from modeling.custom_generate.settings import DiffusionSettings
+from modeling.custom_generate.unmasking import ALGORITHMS, REMASKING_CAP
+from tests.modeling.tiny import tiny_bert, tiny_dream
+
+PROMPT = torch.tensor([[0, 0, 70, 81, 92, 103], [75, 86, 97, 108, 119, 130]])
+MASK = torch.tensor([[0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1]])
+ABSORBING, PAD = 64, 0
+SLOTS = 12
+
+
+@pytest.fixture(scope="module", params=["bert", "dream"])
+def model(request, tokenizer) -> Any:
+    return tiny_bert(tokenizer) if request.param == "bert" else tiny_dream(tokenizer)
+
+
+def run(model: Any, **options: Any) -> DiffusionOutput:
+    given = {"steps": 5, "max_new_tokens": SLOTS, "pad_penalty": 0.0, **options}
+    return generate(
+        PROMPT,
+        model=model,
+        attention_mask=MASK,
+        output_history=True,
+        return_dict_in_generate=True,
+        **given,
+    )
+
+
+def aligned(**changes: Any) -> dict[str, Any]:
+    """Return the arguments of an aligned canvas of four and three words."""
+    given: dict[str, Any] = {
+        "canvas": "aligned",
+        "canvas_positions": torch.tensor([[0, 1, 2, 3], [1, 2, 4, 0]]),
+        "canvas_mask": torch.tensor([[True] * 4, [True] * 3 + [False]]),
+        "type_counts": torch.tensor([3, 2]),
+    }
+    return {**given, **changes}
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("schedule", ["uniform", "dream"])
+@pytest.mark.parametrize("canvas", [{}, aligned()])
+def test_every_slot_is_revealed_once_and_stays(model, algorithm, schedule, canvas):
+    output = run(model, algorithm=algorithm, schedule=schedule, **canvas)
+    assert output.history.shape == (5, *output.sequences.shape)
+    assert torch.equal(output.history[-1], output.sequences)
+    assert (output.history[:, :, :6] == PROMPT).all()
+    assert ABSORBING not in output.sequences
+    for before, after in pairwise(output.history):
+        known = before != ABSORBING
+        assert torch.equal(after[known], before[known])
+    assert output.forwards <= 5
+    assert ((output.confidence > 0) & (output.confidence <= 1)).sum(1).tolist() == (
+        [4, 3] if canvas else [SLOTS] * 2
+    )
+
+
+def test_one_step_writes_the_likeliest_tokens(model):
+    output = run(model, steps=1)
+    settings = DiffusionSettings.of(model)
+    prompt = Prompt(PROMPT, MASK, position_ids(MASK))
+    start = MASK.sum(1, keepdim=True)
+    blank = Canvas("completion", start + torch.arange(SLOTS), torch.ones(2, SLOTS, dtype=torch.bool))
+    masks = torch.full((2, SLOTS), ABSORBING)
+    with torch.no_grad():
+        before, (hidden,) = forward_joint(model, prompt, [blank], [masks], settings.prompt_attention)
+        if settings.logits_shift:
+            hidden = torch.cat([before[:, -1:], hidden[:, :-1]], dim=1)
+        logits = model.cls(hidden) if hasattr(model, "cls") else model.lm_head(hidden)
+    best = logits.softmax(-1).max(-1)
+    assert torch.equal(output.sequences[:, 6:], best.indices)
+    torch.testing.assert_close(output.confidence, best.values, atol=1e-5, rtol=1e-4)
+
+
+def test_padding_waits_for_the_last_of_the_answer(tokenizer):
+    model = tiny_bert(tokenizer)
+    model.cls.predictions.bias.data[PAD] = 3.2  # half of the slots would rather be padding
+    output = run(model, steps=4, max_new_tokens=24)
+    canvas = output.history[:, :, 6:]
+    content = (canvas[-1] != PAD).sum(1)
+    assert ((content > 4) & (content < 20)).all()
+    for row, count in enumerate(content.tolist()):
+        shown = [int((step[row] != ABSORBING).sum()) for step in canvas]
+        padding = [int((step[row] == PAD).sum()) for step in canvas]
+        done = shown.index(24)
+        # No padding before the answer is whole, and no step writes more than its share of all the slots.
+        assert padding[:done] == [0] * done
+        written = [after - before for before, after in pairwise([0, *shown[:done], count])]
+        assert done >= 2
+        assert max(written) <= 24 / 4
+
+
+def test_the_penalty_on_padding_falls_to_nothing_at_the_last_step(tokenizer):
+    model = tiny_bert(tokenizer)
+    model.cls.predictions.bias.data[PAD] = 50.0
+    assert (run(model, steps=4, pad_penalty=0.0).sequences[:, 6:] == PAD).all()
+    first = run(model, steps=4, pad_penalty=1000.0).history[:, :, 6:]
+    assert PAD not in first[0]
+    # One step has no step before the last, so the penalty changes nothing.
+    assert (run(model, steps=1, pad_penalty=1000.0).sequences[:, 6:] == PAD).all()
+
+
+@pytest.mark.parametrize("canvas", [{}, aligned()])
+def test_remasking_takes_the_least_sure_back_within_its_budget(model, canvas):
+    steps = 24
+    output = run(model, steps=steps, remasking=True, max_new_tokens=40, **canvas)
+    assert ABSORBING not in output.sequences
+    again = 0
+    for before, after in pairwise(output.history):
+        shown = before != ABSORBING
+        changed = ((before != after) & shown).sum(1)
+        assert (changed <= REMASKING_CAP * shown[:, 6:].sum(1)).all()
+        again += int(changed.sum())
+    if not canvas:
+        assert again > 0  # so the loop did look at some slots twice
+
+
+def test_the_aligned_canvas_says_its_tags_and_their_probabilities(model):
+    output = run(model, **aligned())
+    settings = DiffusionSettings.of(model)
+    symbols = [settings.outside_token_id, settings.inside_token_id, *settings.marker_ids(3)]
+    ids = output.sequences[:, 6:]
+    for row, count in enumerate((4, 3)):
+        assert ids[row, :count].tolist() == [symbols[tag] for tag in output.choice[row, :count].tolist()]
+        # The second prompt asks for two types: the third marker is none of its symbols.
+        assert all(tag < 2 + [3, 2][row] for tag in output.choice[row].tolist())
+        kept = output.log_probs[row, :count]
+        torch.testing.assert_close(kept.exp().sum(-1), torch.ones(count))
+        own = kept.gather(1, output.choice[row, :count, None])[:, 0].exp()
+        torch.testing.assert_close(own, output.confidence[row, :count])
+    # A slot that does not exist is O.
+    assert int(ids[1, 3]) == settings.outside_token_id
+
+
+def test_a_bias_on_o_is_added_to_its_logit(model):
+    nothing = run(model, **aligned(outside_bias=100.0))
+    assert (nothing.choice == 0).all()
+    assert (run(model, **aligned(outside_bias=-100.0)).choice != 0).sum(1).tolist() == [4, 3]
+
+
+def test_sampling_repeats_with_its_seed_and_differs_without(model):
+    first = run(model, temperature=1.5, seed=3).sequences
+    assert torch.equal(first, run(model, temperature=1.5, seed=3).sequences)
+    assert torch.equal(
+        first, run(model, temperature=1.5, generator=torch.Generator().manual_seed(3)).sequences
+    )
+    assert not torch.equal(first, run(model, temperature=1.5, seed=4).sequences)
+    assert not torch.equal(first, run(model).sequences)
+
+
+def test_samples_follow_the_distribution(tokenizer):
+    """The noise's best symbol is a sample: the shares of 2,000 draws are the probabilities."""
+    from modeling.custom_generate.projection import perturb
+
+    logits = torch.tensor([0.0, 1.0, -1.0, 2.0]).log_softmax(-1)
+    generator = torch.Generator().manual_seed(0)
+    for temperature in (1.0, 2.0):
+        drawn = perturb(logits.expand(1, 2000, 4), temperature, generator).argmax(-1)
+        shares = torch.bincount(drawn[0], minlength=4) / 2000
+        # Four standard errors of a share.
+        torch.testing.assert_close(shares, (logits / temperature).softmax(-1), atol=0.045, rtol=0)
+
+
+def test_plain_tensors_come_back_unless_more_is_asked_for(model):
+    sequences = generate(PROMPT, model=model, attention_mask=MASK, max_new_tokens=4, steps=2)
+    assert sequences.shape == (2, 10)
+    again = generate(model=model, input_ids=PROMPT, attention_mask=MASK, max_new_tokens=4, steps=2)
+    assert torch.equal(sequences, again)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
+        ({"steps": 2.0}, "steps must be a whole number of at least 1, got 2.0"),
+        ({"algorithm": "best"}, "algorithm must be one of .*got 'best'"),
+        ({"schedule": "cosine"}, "schedule must be one of .*got 'cosine'"),
+        ({"canvas": "square"}, "canvas must be one of .*got 'square'"),
+        ({"decoding": "beam"}, "decoding must be one of .*got 'beam'"),
+        ({"max_new_tokens": 0}, "max_new_tokens must be at least 1, got 0"),
+        ({"temperature": -1}, "temperature must not be negative, got -1"),
+        ({"pad_penalty": float("inf")}, "pad_penalty must be a finite number, got inf"),
+        ({"seed": 1, "generator": torch.Generator()}, "give seed or generator, not both"),
+        ({"num_beams": 4}, "masked diffusion does not use num_beams; leave it out"),
+        ({"top_k": 5, "do_sample": True}, "masked diffusion does not use do_sample, top_k"),
+        ({"decoding": "grounded"}, "decoding='grounded' needs a grammar"),
+        ({"canvas": "aligned"}, "the aligned canvas needs canvas_positions"),
+        (aligned(type_counts=None), "the aligned canvas needs type_counts"),
+        (
+            aligned(type_counts=torch.tensor([3, 100])),
+            "100 types in one prompt, but this checkpoint has 58 markers",
+        ),
+    ],
+)
+def test_wrong_arguments_are_refused(model, options, message):
+    with pytest.raises(ValueError, match=message):
+        run(model, **options)
+
+
+@pytest.mark.parametrize("prompt", [None, torch.tensor([1, 2, 3])])
+def test_a_prompt_of_the_wrong_shape_is_refused(model, prompt):
+    with pytest.raises(ValueError, match=r"give the prompt as input_ids of shape \[batch, length\]"):
+        generate(prompt, model=model)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"logits_shift": 2}, "logits_shift must be 0 or 1, got 2"),
+        ({"prompt_attention": "half"}, "prompt_attention must be one of .*got 'half'"),
+        ({"canvas": "square"}, "canvas must be one of .*got 'square'"),
+        ({"canvas": "aligned"}, "canvas='aligned' needs outside_token_id"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        DiffusionSettings(mask_token_id=1, pad_token_id=0, **changes)
