@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from metric.entity_f1._scorer import score_entities
 from model_card.benchmarks import BENCHMARKS, MISC, Benchmark, load_benchmarks
-from model_card.provenance import provenance
+from model_card.provenance import provenance, weights_sha256
 from modeling import EntityExtractor
 from modeling.planning import Entity, flat
 from modeling.runner import Options
@@ -173,8 +173,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         _update(args.output, {"latency": {**origin, "results": figures}})
         return 0
     options = {"pad_penalty": args.pad_penalty, "outside_bias": args.outside_bias}
-    results: dict[str, dict[str, dict[str, Any]]] = {}
+    report = {
+        "what": "strict micro-F1 on exact (text, type), a set per sentence, without misc, all types at once",
+        "model": args.model,
+        "weights_sha256": weights_sha256(args.model),
+        "split": args.split,
+        "limit": args.limit,
+        "dtype": args.dtype,
+        "options": options,
+        **origin,
+    }
+    results = _done(args.output, report)
     for setting in _settings(args, extractor):
+        if setting.name in results:
+            continue
         results[setting.name] = {
             b.name: evaluate(
                 extractor,
@@ -189,17 +201,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for b in benchmarks
         }
         print(table({setting.name: results[setting.name]}, names), flush=True)
-    report = {
-        "what": "strict micro-F1 on exact (text, type), a set per sentence, without misc, all types at once",
-        "model": args.model,
-        "split": args.split,
-        "limit": args.limit,
-        "dtype": args.dtype,
-        "options": options,
-        **origin,
-        "results": results,
-    }
-    _update(args.output, report)
+        _update(args.output, {**report, "results": results})
     return 0
 
 
@@ -210,6 +212,15 @@ def _settings(args: argparse.Namespace, extractor: EntityExtractor) -> list[Sett
         for decoding in (args.decoding if canvas == "completion" else ["grounded"])
         for steps in args.steps or [extractor.options(canvas, decoding, None).steps]
     ]
+
+
+def _done(path: Path | None, report: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that a file has already, if it is of the same weights, data and options."""
+    if path is None or not path.is_file():
+        return {}
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    same = ("weights_sha256", "split", "limit", "dtype", "options", "data_sha256")
+    return dict(kept.get("results", {})) if all(kept.get(key) == report[key] for key in same) else {}
 
 
 def _update(path: Path | None, report: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Where a figure comes from: command, commit, versions, hardware, data."""
 
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from modeling.sources import resolve
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "trl", "safetensors")
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,10 +38,22 @@ def provenance(device: torch.device, data: dict[str, str]) -> dict[str, Any]:
 
 
 def command_line() -> str:
-    """Return the command that runs, with paths as they were given."""
+    """Return the command that runs; of an absolute path only the last part is kept."""
     module = sys.modules["__main__"].__spec__
     program = f"python -m {module.name}" if module is not None else f"python {Path(sys.argv[0]).name}"
-    return " ".join([program, *(shlex.quote(argument) for argument in sys.argv[1:])])
+    arguments = [Path(a).name if Path(a).is_absolute() else a for a in sys.argv[1:]]
+    return " ".join([program, *map(shlex.quote, arguments)])
+
+
+def weights_sha256(model: str) -> str | None:
+    """Return one checksum over the weight files of a model folder, or None for a Hub id."""
+    source = Path(resolve(model))
+    if not source.is_dir():
+        return None
+    digest = hashlib.sha256()
+    for path in sorted(source.glob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def commit() -> str | None:

@@ -9,15 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modeling.backbones import load_model, load_tokenizer
+    from modeling.backbones import load_model
     from modeling.extractor import EntityExtractor
+    from modeling.tokenizer import load_tokenizer
 
 __all__ = ["EntityExtractor", "load_model", "load_tokenizer"]
 
 _HOMES = {
     "EntityExtractor": "modeling.extractor",
     "load_model": "modeling.backbones",
-    "load_tokenizer": "modeling.backbones",
+    "load_tokenizer": "modeling.tokenizer",
 }
 
 

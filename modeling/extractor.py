@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from modeling.backbones import load_model, load_tokenizer
+from modeling.backbones import load_model
 from modeling.custom_generate.generate import DECODINGS
 from modeling.custom_generate.settings import CANVASES, DiffusionSettings
 from modeling.encoding import PromptEncoder
@@ -16,6 +16,7 @@ from modeling.planning import Entity, Limits, Request, flat, plan
 from modeling.reading import Reading
 from modeling.runner import CanvasRunner, Options
 from modeling.template import check_types
+from modeling.tokenizer import load_tokenizer
 
 DEFAULT_STEPS = {"aligned": 4, "completion": 8}
 GROUNDED = "grounded"

@@ -9,6 +9,7 @@ from modeling.custom_generate.settings import DiffusionSettings
 from modeling.pointer_bert import PointerBert, PointerBertConfig
 
 TOKEN_TYPES = 5  # three letter cases and two canvases
+MARKERS = 40  # the types that a training query may ask for at once, at least
 
 
 def pointer_from_encoder(
@@ -77,8 +78,11 @@ def pointer_settings(tokenizer: PreTrainedTokenizerBase) -> DiffusionSettings:
         else:
             runs.append([index])
     longest = max(runs, key=len, default=[])
-    if len(longest) < 34:
-        raise ValueError("the vocabulary needs at least 34 unused tokens in a row: O, I and 32 type markers")
+    if len(longest) < 2 + MARKERS:
+        raise ValueError(
+            f"the vocabulary has {len(longest)} unused tokens ([unused0], ...) in a row, but needs "
+            f"{2 + MARKERS}: O, I and {MARKERS} type markers; start from an encoder with BERT's vocabulary"
+        )
     outside, inside, *markers = longest
     return DiffusionSettings(
         mask_token_id=tokenizer.mask_token_id,

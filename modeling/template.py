@@ -102,12 +102,13 @@ def render_completion(entities: Iterable[tuple[str, str]], types: Sequence[str] 
     pairs = list(entities)
     if not pairs:
         return f" {NONE}"
-    forged = _forged_separator([*types, *(name for name, _ in pairs)])
     pieces = []
     for name, span in pairs:
         if not span or span != span.strip():
             raise ValueError(f"span {span!r} of type {name!r} is empty or has white space at an end; trim it")
-        pieces.append(f"{name}: " + forged.sub(r"\\\g<0>", span))
+        if "|" in span:  # rare, and the pattern is dear to compile
+            span = _forged_separator([*types, *(n for n, _ in pairs)]).sub(r"\\\g<0>", span)
+        pieces.append(f"{name}: {span}")
     return " " + " | ".join(pieces)
 
 

@@ -14,12 +14,13 @@ from transformers.utils import logging
 from trl import ModelConfig, get_peft_config
 
 from modeling.arguments import DiffusionArguments
-from modeling.backbones import load_model, load_tokenizer
+from modeling.backbones import load_model
 from modeling.collator import CompletionCollator, EntityCollator
 from modeling.custom_generate.settings import DiffusionSettings
 from modeling.encoding import PromptEncoder
 from modeling.pointer_init import pointer_from_encoder
 from modeling.queries import Inventory, QuerySampler
+from modeling.tokenizer import load_tokenizer
 from modeling.trainer import DiffusionTrainer
 
 logger = logging.get_logger(__name__)

@@ -12,6 +12,8 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from modeling import EntityExtractor
+
 # A loaded machine is no failure, and two runs of the suite try the same examples.
 settings.register_profile("modeling", deadline=None, derandomize=True)
 settings.load_profile("modeling")
@@ -76,3 +78,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedToken
         ModelConfig(),
     )
     return folder / "model"
+
+
+@pytest.fixture(scope="session")
+def extractor(trained: Path) -> EntityExtractor:
+    """The extractor of the small trained network."""
+    from modeling import EntityExtractor
+
+    return EntityExtractor.from_pretrained(trained)
+
+
+@pytest.fixture(scope="session")
+def dream(dream_tokenizer: PreTrainedTokenizerBase) -> EntityExtractor:
+    """An untrained network of Dream's shape with its tokenizer: it may write anything."""
+    from modeling import EntityExtractor
+    from tests.modeling.tiny import byte_level_dream
+
+    return EntityExtractor(byte_level_dream(), dream_tokenizer)

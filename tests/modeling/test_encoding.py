@@ -6,14 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
-from transformers import PreTrainedTokenizerBase
 
-from modeling.custom_generate.settings import DiffusionSettings
 from modeling.encoding import CASE_CAPITALISED, CASE_LOWER, CASE_UPPER, EncodedPrompt, PromptEncoder
 from modeling.pointer_init import pointer_settings
 from modeling.template import render_prompt
 from modeling.words import split_words
 from tests.modeling.test_words import anything
+from tests.modeling.tiny import DREAM_SETTINGS
 
 TYPES = ["person", "City of light", "東京", "x-y"]
 TEXTS = [
@@ -39,20 +38,7 @@ def encoder(tokenizer) -> PromptEncoder:
 
 @pytest.fixture(scope="module")
 def dream_encoder(dream_tokenizer) -> PromptEncoder:
-    return PromptEncoder(dream_tokenizer, dream_settings(dream_tokenizer))
-
-
-def dream_settings(tokenizer: PreTrainedTokenizerBase) -> DiffusionSettings:
-    """Return Dream's settings with an aligned canvas and markers."""
-    return DiffusionSettings(
-        mask_token_id=151666,
-        pad_token_id=151643,
-        prompt_markers=True,
-        outside_token_id=151667,
-        inside_token_id=151668,
-        first_marker_id=151669,
-        max_markers=395,
-    )
+    return PromptEncoder(dream_tokenizer, DREAM_SETTINGS)
 
 
 def offsets_of(encoder: PromptEncoder, encoded: EncodedPrompt) -> dict[int, tuple[int, int]]:

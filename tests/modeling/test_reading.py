@@ -13,8 +13,7 @@ from modeling.encoding import PromptEncoder
 from modeling.planning import Entity
 from modeling.pointer_init import pointer_settings
 from modeling.reading import Reading, occurrences, read_aligned, read_free
-from tests.modeling.test_encoding import dream_settings
-from tests.modeling.tiny import TYPES
+from tests.modeling.tiny import DREAM_SETTINGS, TYPES
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +23,7 @@ def uncased(tokenizer) -> PromptEncoder:
 
 @pytest.fixture(scope="module")
 def byte_level(dream_tokenizer) -> PromptEncoder:
-    return PromptEncoder(dream_tokenizer, dream_settings(dream_tokenizer))
+    return PromptEncoder(dream_tokenizer, DREAM_SETTINGS)
 
 
 def read(encoder: PromptEncoder, text: str, completion: str, sure: float = 0.5) -> Reading:

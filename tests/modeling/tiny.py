@@ -42,6 +42,17 @@ VERBS = ["met", "saw", "visited", "likes", "left"]
 PROMPT_WORDS = ["extract", "entities", "of", "types", "text", "none"]
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,:|!?-_'\"()\\"
 
+# Dream's symbols on both canvases, with markers.
+DREAM_SETTINGS = DiffusionSettings(
+    mask_token_id=151666,
+    pad_token_id=151643,
+    prompt_markers=True,
+    outside_token_id=151667,
+    inside_token_id=151668,
+    first_marker_id=151669,
+    max_markers=395,
+)
+
 
 def toy_tokenizer() -> PreTrainedTokenizerBase:
     """Return a WordPiece tokenizer of the toy language; words it does not know fall into characters.
@@ -171,6 +182,26 @@ def tiny_dream(tokenizer: PreTrainedTokenizerBase, **settings: Any) -> Qwen2ForC
     model = Qwen2ForCausalLM(config).eval()
     own = {"logits_shift": 1, "prompt_attention": "full", "canvas": "completion", "prompt_markers": False}
     _settings(tokenizer, **{**own, **settings}).apply(model)
+    return model
+
+
+def byte_level_dream() -> Qwen2ForCausalLM:
+    """Return an untrained network of Dream's shape with Dream's own vocabulary and symbols."""
+    torch.manual_seed(4)
+    config = Qwen2Config(
+        vocab_size=152064,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=16,
+        initializer_range=0.5,
+        is_causal=False,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    model = Qwen2ForCausalLM(config).eval()
+    DREAM_SETTINGS.apply(model)
     return model
 
 
