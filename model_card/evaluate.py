@@ -73,6 +73,7 @@ def evaluate(
         readings, total=len(documents), desc=f"{benchmark.title}, {setting.name}", disable=not progress
     ):
         found[request.document] += reading.entities
+        check_offsets(sentences[request.document].text, request.offset, reading.entities, benchmark.types)
         hallucinated += len(reading.hallucinations)
         predicted += len(reading.entities) + len(reading.hallucinations)
         segments += reading.segments
@@ -89,6 +90,20 @@ def evaluate(
         "violation": violations / segments if segments else 0.0,
         "seconds": round(seconds, 2),
     }
+
+
+def check_offsets(text: str, offset: int, entities: Sequence[Entity], types: Sequence[str]) -> None:
+    """Check that every entity stands in the text where it says, under a type that was asked for.
+
+    Raises:
+        RuntimeError: one does not, which is a fault of the extractor.
+    """
+    for entity in entities:
+        found = text[offset + entity.start : offset + entity.end]
+        if found != entity.text or entity.label not in types:
+            raise RuntimeError(
+                f"{entity} is not what the text holds there ({found!r}), or of no type asked for"
+            )
 
 
 def table(results: dict[str, dict[str, dict[str, Any]]], names: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from modeling.runner import CanvasRunner, Options
 from modeling.template import check_types
 from modeling.tokenizer import load_tokenizer
 
-DEFAULT_STEPS = {"aligned": 4, "completion": 8}
+DEFAULT_STEPS = {"aligned": 1, "completion": 8}  # chosen on CrossNER dev
 GROUNDED = "grounded"
 
 
@@ -105,7 +105,7 @@ class EntityExtractor:
             text: of any length and language; a text without words has no entities.
             labels: the entity types to look for, as natural language names.
             threshold: the least score of an entity returned, in [0, 1].
-            steps: denoising steps; default 4 on the aligned canvas, 8 on the completion canvas.
+            steps: denoising steps; default 1 on the aligned canvas, 8 on the completion canvas.
             decoding: of the completion canvas: ``"grounded"`` (only spans of the text, the default) or
                 ``"plain"`` (whatever the network writes). The aligned canvas is always grounded.
             canvas: ``"aligned"`` or ``"completion"``; default: the extractor's.

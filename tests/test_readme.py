@@ -1,0 +1,136 @@
+"""Every command and every Python block of the README does what it says."""
+
+import gzip
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from model_card import render
+from tests.modeling.tiny import save_encoder, toy_tokenizer
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^\$ (python .+)$", README, re.MULTILINE)
+
+
+def run(command: str, cwd: Path, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run a README command with this interpreter, from the repository's modules."""
+    words = shlex.split(command)
+    assert words[0] == "python"
+    return subprocess.run(
+        [sys.executable, *words[1:]],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def command_with(*words: str) -> str:
+    """Return the one README command that holds all the words."""
+    found = [command for command in COMMANDS if all(word in command for word in words)]
+    assert len(found) == 1, (words, COMMANDS)
+    return found[0]
+
+
+def test_every_command_is_covered_here() -> None:
+    kinds = ("modeling.extract", "dataset_builder.mix", "train_sft.py", "model_card.evaluate")
+    assert COMMANDS
+    assert all(any(kind in command for kind in kinds) for command in COMMANDS)
+
+
+def test_first_command_prints_what_the_readme_shows() -> None:
+    result = run(command_with("modeling.extract", "Ronaldo"), ROOT)
+    assert result.returncode == 0, result.stderr
+    shown = re.search(r"<!-- example: cli -->\n```\n(.*?)```\n<!-- /example -->", README, re.DOTALL)
+    assert shown is not None
+    # Scores may differ in the last digit between processors.
+    score = re.compile(r"0\.\d+")
+    assert score.sub("0", result.stdout).split() == score.sub("0", shown[1]).split()
+
+
+def test_python_blocks_run(capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+    assert "Ronaldo person" in capsys.readouterr().out
+
+
+def test_files_go_in_and_out(tmp_path: Path) -> None:
+    rows = [{"text": "Ann Smith lives in Oslo ."}, {"text": "Bob took aspirin .", "labels": ["medication"]}]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    result = run(command_with("modeling.extract", "--input"), tmp_path)
+    assert result.returncode == 0, result.stderr
+    lines = (tmp_path / "entities.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["text"] for line in lines] == [row["text"] for row in rows]
+
+
+def test_evaluate_command(shared: Path) -> None:
+    command = command_with("model_card.evaluate").replace("DIR", str(shared / "data" / "benchmarks"))
+    result = run(f"{command} --limit 3", ROOT)
+    assert result.returncode == 0, result.stderr
+    assert "mean" in result.stdout
+
+
+def test_mix_and_mini_training_commands(shared: Path, tmp_path: Path) -> None:
+    tiny_encoder = save_encoder(tmp_path / "encoder", toy_tokenizer())
+    sets = tmp_path / "sets"
+    sets.mkdir()
+    shutil.copy(shared / "data" / "ner_mix" / "label_map.json", sets)
+    for source in sorted((shared / "data" / "ner_mix").glob("*.jsonl.gz")):  # the first rows of each will do
+        with gzip.open(source, "rt", encoding="utf-8") as rows, gzip.open(sets / source.name, "wt") as few:
+            few.writelines(islice(rows, 60))
+    mix = command_with("dataset_builder.mix").replace("DIR", str(sets))
+    mix = mix.replace("FILE", str(shared / "data" / "pile_ner" / "pile_ner_type_subset.json.gz"))
+    result = run(mix, tmp_path)
+    assert result.returncode == 0, result.stderr
+    train = command_with("train_mini.yaml").replace(
+        "sentence-transformers/all-MiniLM-L6-v2", str(tiny_encoder)
+    )
+    train = train.replace("train_sft.py", str(ROOT / "train_sft.py"))
+    train = train.replace("modeling/configs", str(ROOT / "modeling" / "configs"))
+    result = run(
+        f"{train} --max_steps 1 --tokens_per_batch 400 --use_cpu --bf16 False --dataloader_num_workers 0 "
+        "--dataloader_persistent_workers False --dataloader_prefetch_factor None",
+        tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "runs" / "mini" / "config.json").is_file()
+
+
+def test_dream_training_command_says_what_it_cannot_reach(tmp_path: Path) -> None:
+    train = command_with("train_dream_sft.yaml").replace("train_sft.py", str(ROOT / "train_sft.py"))
+    train = train.replace("modeling/configs", str(ROOT / "modeling" / "configs"))
+    # No network here: the weights of Dream-7B cannot be had, and the message must say so.
+    result = run(f"{train} --use_cpu --bf16 False", tmp_path)
+    assert result.returncode != 0
+    assert "Dream-org/Dream-v0-Base-7B" in result.stderr
+    assert "cannot reach the Hugging Face Hub" in result.stderr
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_figures_are_those_of_the_results_files() -> None:
+    for path in render.FILES:
+        text = path.read_text(encoding="utf-8")
+        assert render.render(text) == text, f"{path.name} is stale: run python -m model_card.render"
+
+
+def test_relative_links_resolve() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
