@@ -83,6 +83,32 @@ def full_shape() -> str:
     return "\n".join([*rows, "", _origin(report)])
 
 
+def mini_mix() -> str:
+    """The data of the embedded model by source."""
+    report = load("mini_mix")
+    totals = report["totals"]
+    rows = ["| source | rows | weight | licence |", "|---|---|---|---|"]
+    for entry in report["sources"].values():
+        rows.append(f"| {entry['origin']} | {entry['rows']:,} | {entry['weight']} | {entry['licence']} |")
+    summary = (
+        f"{totals['train']:,} training rows ({totals['validation']:,} for validation), {totals['mentions']:,} "
+        f"mentions of {totals['types']:,} types; {report['empty_percent']}% of the rows hold no mention."
+    )
+    return "\n".join([*rows, "", summary])
+
+
+def mini_training() -> str:
+    """Steps, time and losses of the embedded model's training."""
+    log = json.loads((ROOT / "modeling" / "mini" / "training_log.json").read_text(encoding="utf-8"))
+    metrics, steps = log["metrics"], log["history"][-1]["step"]
+    parameters = sum(p.stat().st_size for p in (ROOT / "modeling" / "mini").glob("*.safetensors"))
+    return (
+        f"{steps:,} steps in {metrics['train_runtime']:.0f} seconds; validation loss of a masked slot: "
+        f"{metrics['eval_aligned_nll']:.3f} nats aligned, {metrics['eval_completion_nll']:.3f} completion; "
+        f"{parameters / 1e6:.1f} MB of weights."
+    )
+
+
 def _origin(report: dict[str, Any]) -> str:
     versions = ", ".join(
         f"{name} {v}" for name, v in report["versions"].items() if name in ("torch", "transformers")
@@ -94,6 +120,8 @@ FIGURES: dict[str, Callable[[], str]] = {
     "mini-f1": mini_f1,
     "mini-faults": mini_faults,
     "mini-latency": mini_latency,
+    "mini-mix": mini_mix,
+    "mini-training": mini_training,
     "full-shape": full_shape,
 }
 
