@@ -91,8 +91,8 @@ def mini_mix() -> str:
     for entry in report["sources"].values():
         rows.append(f"| {entry['origin']} | {entry['rows']:,} | {entry['weight']} | {entry['licence']} |")
     summary = (
-        f"{totals['train']:,} training rows ({totals['validation']:,} for validation), {totals['mentions']:,} "
-        f"mentions of {totals['types']:,} types; {report['empty_percent']}% of the rows hold no mention."
+        f"{totals['train']:,} training rows ({totals['validation']:,} for validation), "
+        f"{totals['mentions']:,} mentions of {totals['types']:,} types; {report['empty_percent']}% of the rows hold no mention."
     )
     return "\n".join([*rows, "", summary])
 
