@@ -92,7 +92,8 @@ def mini_mix() -> str:
         rows.append(f"| {entry['origin']} | {entry['rows']:,} | {entry['weight']} | {entry['licence']} |")
     summary = (
         f"{totals['train']:,} training rows ({totals['validation']:,} for validation), "
-        f"{totals['mentions']:,} mentions of {totals['types']:,} types; {report['empty_percent']}% of the rows hold no mention."
+        f"{totals['mentions']:,} mentions of {totals['types']:,} types; "
+        f"{report['empty_percent']}% of the rows hold no mention."
     )
     return "\n".join([*rows, "", summary])
 
