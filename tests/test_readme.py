@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from datasets import load_dataset
 
 from model_card import render
 from tests.modeling.tiny import save_encoder, toy_tokenizer
@@ -44,7 +45,13 @@ def command_with(*words: str) -> str:
 
 
 def test_every_command_is_covered_here() -> None:
-    kinds = ("modeling.extract", "dataset_builder.mix", "train_sft.py", "model_card.evaluate")
+    kinds = (
+        "modeling.extract",
+        "dataset_builder.build",
+        "dataset_builder.mix",
+        "train_sft.py",
+        "model_card.evaluate",
+    )
     assert COMMANDS
     assert all(any(kind in command for kind in kinds) for command in COMMANDS)
 
@@ -59,12 +66,15 @@ def test_first_command_prints_what_the_readme_shows() -> None:
     assert score.sub("0", result.stdout).split() == score.sub("0", shown[1]).split()
 
 
-def test_python_blocks_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_blocks_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert blocks
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
-    assert "Ronaldo person" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Ronaldo person" in printed
+    assert "'recall': 0.5" in printed
 
 
 def test_files_go_in_and_out(tmp_path: Path) -> None:
@@ -74,6 +84,23 @@ def test_files_go_in_and_out(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     lines = (tmp_path / "entities.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["text"] for line in lines] == [row["text"] for row in rows]
+
+
+def test_data_set_command(shared: Path, tmp_path: Path) -> None:
+    records = json.loads(
+        gzip.open(
+            shared / "data" / "pile_ner" / "pile_ner_type_subset.json.gz", "rt", encoding="utf-8"
+        ).read()
+    )
+    source = tmp_path / "few.json"
+    source.write_text(json.dumps(records[:40]), encoding="utf-8")
+    build = command_with("dataset_builder.build").replace("FILE", str(source))
+    result = run(build.replace("DIR", str(shared / "tokenizers" / "dream")), tmp_path)
+    assert result.returncode == 0, result.stderr
+    rows = load_dataset(
+        str(tmp_path / "runs" / "pile_ner"), "sft", split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert {"prompt", "completion"} <= set(rows.column_names)
 
 
 def test_evaluate_command(shared: Path) -> None:
