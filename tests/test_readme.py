@@ -87,11 +87,8 @@ def test_files_go_in_and_out(tmp_path: Path) -> None:
 
 
 def test_data_set_command(shared: Path, tmp_path: Path) -> None:
-    records = json.loads(
-        gzip.open(
-            shared / "data" / "pile_ner" / "pile_ner_type_subset.json.gz", "rt", encoding="utf-8"
-        ).read()
-    )
+    subset = shared / "data" / "pile_ner" / "pile_ner_type_subset.json.gz"
+    records = json.loads(gzip.decompress(subset.read_bytes()))
     source = tmp_path / "few.json"
     source.write_text(json.dumps(records[:40]), encoding="utf-8")
     build = command_with("dataset_builder.build").replace("FILE", str(source))
