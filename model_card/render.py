@@ -102,11 +102,11 @@ def mini_training() -> str:
     """Steps, time and losses of the embedded model's training."""
     log = json.loads((ROOT / "modeling" / "mini" / "training_log.json").read_text(encoding="utf-8"))
     metrics, steps = log["metrics"], log["history"][-1]["step"]
-    parameters = sum(p.stat().st_size for p in (ROOT / "modeling" / "mini").glob("*.safetensors"))
+    size = sum(p.stat().st_size for p in (ROOT / "modeling" / "mini").glob("*.safetensors"))
     return (
         f"{steps:,} steps in {metrics['train_runtime']:.0f} seconds; validation loss of a masked slot: "
         f"{metrics['eval_aligned_nll']:.3f} nats aligned, {metrics['eval_completion_nll']:.3f} completion; "
-        f"{parameters / 1e6:.1f} MB of weights."
+        f"{size / 1e6:.1f} MB of weights, two bytes a parameter."
     )
 
 

@@ -123,9 +123,7 @@ def _placed(encoder: PromptEncoder, prompt: EncodedPrompt, named: list[tuple[str
     reading = Reading([])
     for name, span, score in named:
         if span not in places:
-            places[span] = occurrences(prompt, span) or (
-                encoder.token_occurrences(prompt, span) if encoder else []
-            )
+            places[span] = occurrences(prompt, span) or encoder.token_occurrences(prompt, span)
         found = places[span]
         if not found:
             reading.hallucinations.append((name, span))

@@ -8,7 +8,7 @@ import torch
 
 from .heads import candidate_logits
 from .network import Denoiser
-from .projection import FreeProjection, GroundedProjection, Proposal, TagProjection, perturb
+from .projection import FreeProjection, GroundedProjection, TagProjection, perturb
 from .tagging import OUTSIDE
 from .unmasking import (
     ALGORITHMS,
@@ -178,6 +178,3 @@ def _log_probs(
             else:
                 logits -= penalty * (candidates == pad)[:, None].to(logits.dtype)
     return logits.log_softmax(-1)
-
-
-__all__ = ["DenoisingStep", "LoopSettings", "Proposal", "denoise"]
