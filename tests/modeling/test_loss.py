@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
+import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
+from modeling.arguments import DiffusionArguments
+from modeling.batch import CanvasTargets, TrainingBatch
 from modeling.collator import EntityCollator
 from modeling.custom_generate.network import Canvas, Prompt, forward_joint
 from modeling.custom_generate.settings import DiffusionSettings
+from modeling.density import TimeDensity
 from modeling.encoding import PromptEncoder
-from modeling.loss import CanvasTargets, DiffusionLoss, TrainingBatch, corrupt
+from modeling.loss import DiffusionLoss, LossOutput
+from modeling.masking import context_weights, noised_canvases
+from modeling.noise import BatchPlace, Noise
 from modeling.queries import QuerySampler
-from modeling.schedule import MIN_TIME
+from modeling.schedule import CosineSchedule, PolynomialSchedule
 from tests.modeling.tiny import INVENTORIES, tiny_bert, tiny_dream, tiny_pointer, toy_rows
 
-SEED = 11
+PLACE = BatchPlace(seed=11)
+TIMES = torch.tensor([0.1, 0.4, 0.6, 0.95])
 
 
 @pytest.fixture(scope="module", params=["pointer", "bert", "dream"])
@@ -82,32 +89,35 @@ def slot_probability(
 
 
 def slow_loss(model: Any, batch: TrainingBatch, loss: DiffusionLoss) -> dict[str, float]:
-    """Return each canvas's part of the loss, summed over slots, at the masks that torch's seed gives."""
-    settings = DiffusionSettings.of(model)
-    torch.manual_seed(SEED)
-    times = [loss._times(target) for target in batch.targets]
-    noised = [
-        corrupt(target.ids, target.canvas.mask, t, settings.mask_token_id)
-        for target, t in zip(batch.targets, times, strict=True)
-    ]
-    totals = {}
-    for target, t, (ids, masked) in zip(batch.targets, times, noised, strict=True):
-        total = 0.0
-        # The prompt goes in as it is, each canvas by itself.
-        prompt_hidden, (hidden,) = forward_joint(model, batch.prompt, [target.canvas], [ids], "isolated")
-        for row, slot in itertools.product(*map(range, ids.shape)):
-            counted = target.canvas.mask[row, slot] if target.scored is None else target.scored[row, slot]
-            if not (masked[row, slot] and counted):
-                continue
-            p = slot_probability(model, batch, target, row, slot, (prompt_hidden[row], hidden[row]))
-            if target.canvas.kind == "aligned":
-                weight = loss.aligned_weight
-            else:
-                weight = min(1 / float(t[row]), loss.max_weight)
-                if int(target.ids[row, slot]) == settings.pad_token_id:
-                    weight *= loss.pad_weight
-            total -= weight * math.log(p)
-        totals[target.canvas.kind] = total
+    """Return each canvas's part of the loss at ``TIMES``, summed over slots, for the masks of ``PLACE``."""
+    settings, totals, schedule = DiffusionSettings.of(model), {}, loss.schedule
+    rate, measure = schedule.rate(TIMES), schedule.measure(TIMES)
+    for target in batch.targets:
+        kind, totals[target.canvas.kind] = target.canvas.kind, 0.0
+        uniforms = Noise("cpu", PLACE).slots(target.ids.shape, f"{kind} slots")
+        mask_id, valid = settings.mask_token_id, target.canvas.mask
+        for noised in noised_canvases(target.ids, valid, uniforms, rate, measure, mask_id, loss.masks):
+            # The prompt goes in as it is, each canvas by itself.
+            prompt_hidden, (hidden,) = forward_joint(
+                model, batch.prompt, [target.canvas], [noised.ids], "isolated"
+            )
+            before = batch.prompt.mask.sum(1) if kind == "completion" else None
+            near = torch.ones(target.ids.shape)
+            if loss.cart_p:
+                near = context_weights(noised.masked, valid, loss.cart_p, before)
+            for row, slot in noised.masked.nonzero().tolist():
+                if target.scored is not None and not target.scored[row, slot]:
+                    continue
+                states = prompt_hidden[row], hidden[row]
+                p = slot_probability(model, batch, target, row, slot, states)
+                weight = float(near[row, slot] * noised.measure[row])
+                if kind == "aligned":
+                    weight *= loss.aligned_weight
+                else:
+                    weight *= min(1 / float(noised.rate[row]), loss.max_weight)
+                    if int(target.ids[row, slot]) == settings.pad_token_id:
+                        weight *= loss.pad_weight
+                totals[kind] -= weight * math.log(p)
     return totals
 
 
@@ -116,26 +126,173 @@ def slow_loss(model: Any, batch: TrainingBatch, loss: DiffusionLoss) -> dict[str
     "loss",
     [
         DiffusionLoss(),
-        DiffusionLoss(pad_weight=1.0, max_weight=1.5, aligned_full_mask_rate=0.0, aligned_weight=0.3),
-        DiffusionLoss(pad_weight=0.0, aligned_full_mask_rate=1.0, aligned_weight=2.0),
+        DiffusionLoss(pad_weight=1.0, max_weight=1.5, aligned_weight=0.3, masks="complementary"),
+        DiffusionLoss(pad_weight=0.0, aligned_weight=2.0, masks="mirror", schedule=CosineSchedule()),
+        DiffusionLoss(cart_p=0.4, schedule=PolynomialSchedule(3.0)),
+        DiffusionLoss(cart_p=0.1, masks="complementary", schedule=CosineSchedule(), max_weight=4.0),
     ],
+    ids=lambda loss: f"{loss.masks}, {type(loss.schedule).__name__}, cart {loss.cart_p}",
 )
 def test_the_loss_is_its_definition(model, tokenizer, rows, loss):
     batch = training_batch(model, tokenizer, rows)
     expected = slow_loss(model, batch, loss)
     assert all(part > 0 for part in expected.values())
-    torch.manual_seed(SEED)
-    output = loss(model, DiffusionSettings.of(model), batch)
+    output = loss(model, DiffusionSettings.of(model), batch, PLACE, TIMES)
     assert float(output.loss) == pytest.approx(sum(expected.values()), rel=1e-4)
     for target in batch.targets:
         kind = target.canvas.kind
         logged = float(output.parts[f"{kind}_loss"]) * int(target.canvas.mask.sum())
         assert logged == pytest.approx(expected[kind], rel=1e-4)
+        # The rows say the same.
+        own = [entry for entry in output.rows if entry.kind == kind]
+        assert len(own) == (1 if loss.masks == "single" else 2)
+        assert float(sum(entry.loss.sum() for entry in own)) == pytest.approx(expected[kind], rel=1e-4)
+        assert own[0].slots.tolist() == target.canvas.mask.sum(1).tolist()
+        torch.testing.assert_close(own[0].rate, loss.schedule.rate(TIMES))
 
 
-def test_gradients_are_finite_and_reach_every_part_that_is_trained(model, tokenizer, rows):
+def drawn(output: LossOutput) -> dict[str, list[float]]:
+    """Return the rates of each kind of canvas."""
+    return {entry.kind: entry.rate.tolist() for entry in output.rows}
+
+
+@torch.no_grad()
+def test_rates_are_drawn_as_the_settings_say(model, tokenizer, rows):
+    batch, settings = training_batch(model, tokenizer, rows * 16), DiffusionSettings.of(model)
+    rates = drawn(DiffusionLoss(aligned_full_mask_rate=0.5)(model, settings, batch, PLACE))
+    assert 16 < sum(rate == 1 for rate in rates["aligned"]) < 48  # four standard deviations of 64 draws
+    assert sum(rate == 1 for rate in rates["completion"]) == 0
+    every = DiffusionLoss(aligned_full_mask_rate=1.0, schedule=CosineSchedule())
+    rates = drawn(every(model, settings, batch, PLACE))
+    assert set(rates["aligned"]) == {1.0}
+    # Evenly spaced: one time in each of 64 parts; drawn each by itself, some parts stay empty.
+    for low_discrepancy in (True, False):
+        loss = DiffusionLoss(aligned_full_mask_rate=0.0, low_discrepancy=low_discrepancy)
+        for found in drawn(loss(model, settings, batch, PLACE)).values():
+            gaps = torch.tensor(found).sort().values.diff()
+            assert (float(gaps.max()) < 0.016) is low_discrepancy
+
+
+@torch.no_grad()
+def test_the_share_of_padding_is_logged(tokenizer, rows):
+    model = tiny_dream(tokenizer)
+    batch, settings = training_batch(model, tokenizer, rows), DiffusionSettings.of(model)
+    batch = TrainingBatch(batch.prompt, [batch.targets[0]], batch.type_counts)
+    losses = {
+        weight: DiffusionLoss(pad_weight=weight)(model, settings, batch, PLACE, TIMES)
+        for weight in (0, 0.5, 1)
+    }
+    without, half, whole = (float(losses[weight].loss) for weight in (0, 0.5, 1))
+    assert half == pytest.approx((without + whole) / 2, rel=1e-5)
+    assert float(losses[0].parts["completion_pad_share"]) == 0
+    assert float(losses[1].parts["completion_pad_share"]) == pytest.approx(
+        (whole - without) / whole, rel=1e-5
+    )
+
+
+@torch.no_grad()
+def test_the_entropy_term_adds_the_entropy_of_slots_that_are_right(model, tokenizer):
+    batch, settings = training_batch(model, tokenizer, toy_rows(24)), DiffusionSettings.of(model)
+    times = TIMES.repeat(6)
+    found = [
+        DiffusionLoss(entropy_weight=weight, pad_weight=1.0)(model, settings, batch, PLACE, times)
+        for weight in (0.0, 1.0, 2.0)
+    ]
+    plain, one, two = (float(output.loss) for output in found)
+    assert "aligned_entropy" not in found[0].parts
+    # At these times each slot counts for its measure, 1, whatever its rate.
+    terms = sum(
+        float(found[1].parts[f"{entry.kind}_entropy"]) * int(entry.masked.sum()) for entry in found[1].rows
+    )
+    assert terms > 0
+    assert one - plain == pytest.approx(terms, rel=1e-3)
+    assert two - plain == pytest.approx(2 * terms, rel=1e-3)
+
+
+@pytest.mark.parametrize("masks", ["single", "complementary", "mirror"])
+def test_the_split_of_the_global_batch_changes_no_gradient(tokenizer, rows, tmp_path, masks):
+    """One batch of 8, two of 4 and eight of 1, at masks that are drawn."""
+    model = tiny_pointer(tmp_path, tokenizer)
+    batch, settings = training_batch(model, tokenizer, rows * 2), DiffusionSettings.of(model)
+    loss = DiffusionLoss(masks=masks)
+    found = []
+    for size in (8, 4, 1):
+        model.zero_grad()
+        for offset in range(0, 8, size):
+            part = batch.select(torch.arange(offset, offset + size))
+            loss(model, settings, part, BatchPlace(3, offset, 8)).loss.backward()
+        found.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
+    for other in found[1:]:
+        for name, gradient in found[0].items():
+            torch.testing.assert_close(other[name], gradient, atol=1e-4, rtol=1e-4)
+
+
+def test_full_attention_trains_several_canvases(tokenizer, rows):
+    """Both canvases under a pair of masks, each with a prompt that sees it: the sum of each alone."""
+    model = tiny_dream(tokenizer, prompt_attention="full")
+    batch, settings = training_batch(model, tokenizer, rows), DiffusionSettings.of(model)
+    loss = DiffusionLoss(masks="complementary")
+    together = loss(model, settings, batch, PLACE, TIMES).loss
+    alone = [
+        loss(model, settings, TrainingBatch(batch.prompt, [target], batch.type_counts), PLACE, TIMES).loss
+        for target in batch.targets
+    ]
+    torch.testing.assert_close(together, sum(alone), rtol=1e-5, atol=0)
+
+
+# P-POTS.
+
+
+def importance(**changes: Any) -> DiffusionLoss:
+    return DiffusionLoss(densities={kind: TimeDensity() for kind in ("completion", "aligned")}, **changes)
+
+
+def test_densities_learn_from_training_alone_and_are_saved(tokenizer, rows, tmp_path):
+    model = tiny_pointer(tmp_path, tokenizer)
+    batch, settings = training_batch(model, tokenizer, rows * 8), DiffusionSettings.of(model)
+    loss = importance(aligned_full_mask_rate=0.5)
+    fresh = loss.state_dict()
+    with torch.no_grad():
+        loss(model, settings, batch)
+    loss(model, settings, batch, times=TIMES.repeat(8))
+    loss.step()
+    assert loss.state_dict() == fresh  # neither an evaluation nor fixed times teach it
+    for _ in range(20):
+        output = loss(model, settings, batch)
+        loss.step()
+    learnt = loss.state_dict()
+    assert learnt["completion"] != fresh["completion"]
+    # Canvases masked whole are drawn apart, and teach it nothing.
+    aligned = next(entry for entry in output.rows if entry.kind == "aligned")
+    partly = int((aligned.rate < 1).sum())
+    assert 0 < partly < len(aligned.rate)
+    seen = sum(learnt["aligned"]["statistics"][0])
+    assert seen < 0.75 * sum(learnt["completion"]["statistics"][0])
+    again = importance(aligned_full_mask_rate=0.5)
+    again.load_state_dict(json.loads(json.dumps(learnt)))
+    with torch.no_grad():
+        values = [float(one(model, settings, batch, PLACE).loss) for one in (loss, again, importance())]
+    assert values[0] == values[1] != values[2]
+    with pytest.raises(ValueError, match=r"densities for \['aligned', 'completion'\], this one for \[\]"):
+        DiffusionLoss().load_state_dict(learnt)
+
+
+def test_the_plain_objective_forgets_the_switches():
+    loss = importance(
+        masks="mirror", cart_p=0.2, entropy_weight=0.3, max_weight=4.0, schedule=CosineSchedule()
+    )
+    assert loss.plain() == DiffusionLoss(max_weight=4.0)
+
+
+@pytest.mark.parametrize("masks", ["single", "complementary", "mirror"])
+@pytest.mark.parametrize("switches", [False, True])
+def test_gradients_are_finite_and_reach_every_part_that_is_trained(model, tokenizer, rows, masks, switches):
+    """With no other switch on, and with all of them together."""
+    loss = DiffusionLoss(masks=masks)
+    if switches:
+        loss = importance(masks=masks, schedule=CosineSchedule(), cart_p=0.3, entropy_weight=0.5)
     model.zero_grad()
-    output = DiffusionLoss()(model, DiffusionSettings.of(model), training_batch(model, tokenizer, rows))
+    output = loss(model, DiffusionSettings.of(model), training_batch(model, tokenizer, rows))
     output.loss.backward()
     for name, weight in model.named_parameters():
         assert weight.grad is None or bool(torch.isfinite(weight.grad).all()), name
@@ -153,16 +310,14 @@ def test_slots_that_are_not_scored_and_padding_do_not_count(model, tokenizer, ro
     batch = training_batch(model, tokenizer, rows)
     settings = DiffusionSettings.of(model)
     loss = DiffusionLoss(aligned_full_mask_rate=1.0)
-    torch.manual_seed(SEED)
-    before = loss(model, settings, batch)
+    before = loss(model, settings, batch, PLACE)
     for target in batch.targets:
         counted = target.canvas.mask if target.scored is None else target.scored
         assert not counted.all()
         # Any other clean symbol where nothing counts; the slot itself is masked whole on the aligned canvas.
         if target.canvas.kind == "aligned":
             target.ids[~counted] = settings.inside_token_id
-    torch.manual_seed(SEED)
-    after = loss(model, settings, batch)
+    after = loss(model, settings, batch, PLACE)
     assert float(after.loss) == pytest.approx(float(before.loss), rel=1e-5)
 
 
@@ -187,59 +342,52 @@ def test_a_copied_token_that_nothing_holds_is_left_out(tokenizer, tmp_path):
     assert max(losses([72, 90])) > 0
 
 
-def test_masks_keep_to_their_slots_and_their_rate():
-    ids = torch.arange(4000).view(4, 1000)
-    valid = torch.ones_like(ids, dtype=torch.bool)
-    valid[:, 900:] = False
-    probability = torch.tensor([0.0, 0.25, 0.75, 1.0])
-    noised, masked = corrupt(ids, valid, probability, -7)
-    assert not (masked & ~valid).any()
-    assert torch.equal(noised == -7, masked)
-    assert torch.equal(noised[~masked], ids[~masked])
-    share = masked[:, :900].float().mean(1)
-    assert share[0] == 0
-    assert share[3] == 1
-    # Four standard errors of a share of 900 draws.
-    assert share[1:3].tolist() == pytest.approx([0.25, 0.75], abs=4 * (0.1875 / 900) ** 0.5)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("max_weight", [1000.0, 4.0])
-def test_the_expectation_is_the_bound(tokenizer, max_weight):
-    """Three tokens have eight masks: the expected loss can be written out."""
-    model = tiny_dream(tokenizer)
-    settings = DiffusionSettings.of(model)
-    loss = DiffusionLoss(pad_weight=0.05, max_weight=max_weight)
-    prompt_ids, answer = torch.tensor([[70, 81, 92]]), torch.tensor([[75, 83, 0]])
-
-    def batch_of(count: int) -> TrainingBatch:
-        ids = prompt_ids.repeat(count, 1)
-        prompt = Prompt(ids, torch.ones_like(ids), torch.arange(3).repeat(count, 1))
-        positions = torch.arange(3, 6).repeat(count, 1)
-        canvas = Canvas("completion", positions, torch.ones_like(positions, dtype=torch.bool))
-        return TrainingBatch(prompt, [CanvasTargets(canvas, answer.repeat(count, 1))])
-
-    # E over t in [1e-3, 1] of weight(t) * P(mask | t) * sum of the masked slots' weighted nll.
-    t = MIN_TIME + (1 - MIN_TIME) * (torch.arange(200_000, dtype=torch.float64) + 0.5) / 200_000
-    expected = 0.0
-    for mask in itertools.product([False, True], repeat=3):
-        hidden_slots = [i for i, m in enumerate(mask) if m]
-        if not hidden_slots:
-            continue
-        canvas = [settings.mask_token_id if m else int(a) for m, a in zip(mask, answer[0], strict=True)]
-        logits = model(input_ids=torch.tensor([[*prompt_ids[0].tolist(), *canvas]])).logits[0]
-        nll = -logits[2:5].log_softmax(-1).gather(1, answer.T)[:, 0]  # shifted by one
-        cost = sum(float(nll[i]) * (0.05 if int(answer[0, i]) == 0 else 1.0) for i in hidden_slots)
-        chance = t ** len(hidden_slots) * (1 - t) ** (3 - len(hidden_slots))
-        expected += cost * float(((1 / t).clamp(max=max_weight) * chance).mean())
-
-    draws = torch.stack([loss(model, settings, batch_of(256)).loss / 256 for _ in range(60)])
-    error = float(draws.std() / len(draws) ** 0.5)
-    assert error < 0.05 * expected
-    assert float(draws.mean()) == pytest.approx(expected, abs=3 * error)
-
-
 def test_an_aligned_canvas_needs_the_number_of_types(model, tokenizer, rows):
     batch = training_batch(model, tokenizer, rows)
     with pytest.raises(ValueError, match="an aligned canvas needs type_counts"):
         DiffusionLoss()(model, DiffusionSettings.of(model), TrainingBatch(batch.prompt, batch.targets))
+
+
+# Settings.
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pad_weight": -0.1}, r"pad_weight must be in \[0, 1\], got -0.1"),
+        ({"max_weight": 0.5}, "max_weight must be at least 1 .*got 0.5"),
+        ({"max_weight": math.nan}, "max_weight must be at least 1 .*got nan"),
+        ({"aligned_full_mask_rate": 1.1}, r"aligned_full_mask_rate must be in \[0, 1\], got 1.1"),
+        ({"cart_p": 2.0}, r"cart_p must be in \[0, 1\], got 2.0"),
+        ({"aligned_weight": -1.0}, "aligned_weight must not be negative, got -1.0"),
+        ({"entropy_weight": -0.5}, "entropy_weight must not be negative, got -0.5"),
+        ({"masks": "both"}, "masks must be one of .*got 'both'"),
+    ],
+)
+def test_settings_out_of_range_are_refused(tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        DiffusionLoss(**change)
+    with pytest.raises(ValueError, match=message):
+        DiffusionArguments(output_dir=str(tmp_path), use_cpu=True, **change)
+
+
+def test_arguments_describe_the_objective(tmp_path):
+    def loss(**changes: Any) -> DiffusionLoss:
+        return DiffusionArguments(output_dir=str(tmp_path), use_cpu=True, **changes).loss()
+
+    assert loss() == DiffusionLoss()
+    changes = {
+        "pad_weight": 0.1,
+        "max_weight": 8.0,
+        "aligned_full_mask_rate": 0.2,
+        "aligned_weight": 0.5,
+        "low_discrepancy": False,
+        "masks": "mirror",
+        "cart_p": 0.3,
+        "entropy_weight": 0.1,
+    }
+    found = loss(**changes, schedule="polynomial", schedule_exponent=1.5, importance_sampling=True)
+    assert replace(found, densities=None) == DiffusionLoss(**changes, schedule=PolynomialSchedule(1.5))
+    assert set(found.densities) == {"completion", "aligned"}
+    with pytest.raises(ValueError, match="schedule must be one of"):
+        loss(schedule="geometric")
