@@ -1,81 +1,299 @@
-"""Batches of a token budget: rows of like length together, short ones many at a time."""
+"""Which rows make a step, and where each stands in it: batches of like length, shared among processes.
 
+Everything random about a row (its query, its canvas, its time, its mask) follows from its :class:`Draw`, a
+function of the run's seed, the pass over the data and the row. So a run that was stopped goes on as if it had
+not been, however far loader workers had read ahead, and the same global batch gives the same loss whether
+one process sees it at once, in pieces, or several processes share it.
+"""
+
+import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
 
-from torch.utils.data import Sampler
+import torch
+from torch.utils.data import Dataset, Sampler
 
-CHUNK = 50  # batches' worth of rows that are sorted by length together
+from modeling.noise import BatchPlace
+
+CHUNK = 50  # global batches' worth of rows that are sorted by length together
+DRAW = "draw"  # the key of a row's Draw
+PLACE, REPEATED = "place", "repeated"  # what DrawnCollator adds
 
 
-class TokenBudgetBatchSampler(Sampler[list[int]]):
-    """Yields lists of row indices whose padded size stays within a budget.
+@dataclass(frozen=True)
+class Draw:
+    """One use of a row.
 
     Args:
-        lengths: an estimate of each row's tokens (any unit, the same as the budget's).
-        budget: the most that rows x longest row may be.
-        weights: how often each row is drawn per epoch on average (1.5: always once, every other epoch
+        row: its index.
+        seed: of this use, in [0, 2^62).
+        length: of this use in tokens, or an estimate of it.
+        step: seed of the global batch that the row is in, the same for all its rows, in [0, 2^62).
+        position: of the row in the global batch.
+        total: rows of the global batch.
+        repeated: whether the row is there only so that no process stands idle.
+    """
+
+    row: int
+    seed: int
+    length: int = 0
+    step: int = 0
+    position: int = 0
+    total: int = 1
+    repeated: bool = False
+
+
+def derived_seed(*parts: int | str) -> int:
+    """Return an integer in [0, 2^62) that depends on all parts and on nothing else."""
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 2
+
+
+class DrawnRows(Dataset):
+    """A data set indexed by draws: the row, with its draw under ``"draw"``."""
+
+    def __init__(self, rows: Any) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+        return {**self.rows[draw.row], DRAW: draw}
+
+    def __getitems__(self, draws: Sequence[Draw]) -> list[dict[str, Any]]:
+        # One read for the whole batch where the data set can: a column store reads row by row slowly.
+        indices = [draw.row for draw in draws]
+        many = getattr(self.rows, "__getitems__", None)
+        rows = many(indices) if many is not None else [self.rows[i] for i in indices]
+        return [{**row, DRAW: draw} for row, draw in zip(rows, draws, strict=True)]
+
+
+def generators(rows: Sequence[Mapping[str, Any]]) -> tuple[random.Random, list[random.Random]]:
+    """Return what to draw a batch's choices from, and each row's own.
+
+    Of drawn rows the first depends on the global batch alone and the others on the row's use alone, so that
+    neither changes with who shares the batch. Without draws all come from torch's global random state.
+    """
+    if rows and DRAW in rows[0]:
+        draws: list[Draw] = [row[DRAW] for row in rows]
+        return random.Random(draws[0].step), [random.Random(draw.seed) for draw in draws]
+    common = random.Random(int(torch.randint(2**62, ())))
+    return common, [common] * len(rows)
+
+
+@dataclass
+class DrawnCollator:
+    """Calls a collator, and adds where the batch stands.
+
+    The batch gains ``place`` (a ``BatchPlace``, from which the loss draws times and masks) and ``repeated``,
+    bool ``[batch]``.
+    """
+
+    collator: Any
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        draws: list[Draw] = [row[DRAW] for row in rows]
+        batch, first = self.collator(rows), draws[0]
+        batch[PLACE] = BatchPlace(first.step, first.position, first.total)
+        batch[REPEATED] = torch.tensor([draw.repeated for draw in draws])
+        return batch
+
+
+class GlobalBatchSampler(Sampler[list[Draw]]):
+    """Yields the batches of one process; together those of a step are one global batch of like lengths.
+
+    A global batch is what one optimiser step sees: ``processes`` x ``accumulation`` batches. Which rows it
+    holds depends on that product and the batch's size alone, not on how processes and accumulation share it.
+
+    Args:
+        lengths: each row's tokens, or an estimate of them.
+        batch_size: rows of a batch; the last global batch of an epoch may have fewer.
+        budget: instead, the most that rows x longest row of a batch may be. An epoch is then as many steps
+            as the first pass over the rows needs; what a longer pass leaves over comes first in the next.
+        weights: how often each row is drawn per pass on average (1.5: always once, every other pass
             twice); default 1 each.
-        seed: with the epoch it fixes the order.
-        rounds: how many weighted passes over the rows make one epoch.
+        seed: with the pass it fixes the order and all draws.
+        processes: how many processes share a global batch.
+        process: which of them this one is.
+        accumulation: how many batches a process takes per optimiser step.
+        drawn_length: of a row's number and the seed of its use; default the row's own length.
+
+    Raises:
+        ValueError: neither or both of ``batch_size`` and ``budget``, or one that is not positive; no rows.
     """
 
     def __init__(
         self,
         lengths: Sequence[int],
-        budget: int,
+        batch_size: int | None = None,
+        budget: int | None = None,
         weights: Sequence[float] | None = None,
         seed: int = 0,
-        rounds: int = 1,
+        processes: int = 1,
+        process: int = 0,
+        accumulation: int = 1,
+        drawn_length: Callable[[int, int], int] | None = None,
     ) -> None:
-        if budget < 1:
+        if (batch_size is None) == (budget is None):
+            raise ValueError("give either batch_size (rows) or budget (tokens) of a batch")
+        if budget is not None and budget < 1:
             raise ValueError(f"the token budget of a batch must be positive, got {budget}")
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size must be positive, got {batch_size}")
         self.lengths = list(lengths)
-        self.budget = budget
         self.weights = list(weights) if weights is not None else [1.0] * len(self.lengths)
+        if not sum(self.weights) > 0:
+            raise ValueError("there are no rows to draw: the data set is empty, or all weights are 0")
+        self.batch_size = batch_size
+        self.budget = budget
         self.seed = seed
-        self.rounds = rounds
+        self.processes = processes
+        self.process = process
+        self.drawn_length = drawn_length
+        self.ways = processes * accumulation
         self.epoch = 0
-        self._planned: tuple[int, list[list[int]]] | None = None
+        self._planned: dict[int, list[list[Draw]]] = {}
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order the next iteration yields."""
+        """Choose the epoch whose batches the next iteration yields."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._plan())
+        return len(self._batches(0))
 
-    def __iter__(self) -> Iterator[list[int]]:
-        yield from self._plan()
+    def __iter__(self) -> Iterator[list[Draw]]:
+        yield from self._batches(self.epoch)
 
-    def _plan(self) -> list[list[int]]:
-        if self._planned is None or self._planned[0] != self.epoch:
-            rng = random.Random(f"{self.seed}-{self.epoch}")
-            batches = [batch for _ in range(self.rounds) for batch in self._round(rng)]
-            self._planned = (self.epoch, batches)
-        return self._planned[1]
+    def _batches(self, epoch: int) -> list[list[Draw]]:
+        """Return this process's share: of W processes, process w takes batches w, w + W, ... of a step."""
+        if epoch not in self._planned:
+            steps = self._by_rows(epoch) if self.budget is None else self._by_budget(epoch)
+            own = [batch for step in steps for batch in step[self.process :: self.processes]]
+            # The first epoch is kept for its length, which is every epoch's.
+            self._planned = {0: self._planned.get(0, own), epoch: own}
+        return self._planned[epoch]
 
-    def _round(self, rng: random.Random) -> list[list[int]]:
-        rows = []
+    def _by_rows(self, epoch: int) -> list[list[list[Draw]]]:
+        """Return the steps of one pass: global batches of ``batch_size`` rows a batch."""
+        assert self.batch_size is not None
+        rows, rng = self._pass(epoch)
+        size = self.batch_size * self.ways
+        whole = len(rows) - len(rows) % size
+        steps = []
+        for at in range(0, whole, CHUNK * size):
+            chunk = _sorted(rows[at : min(at + CHUNK * size, whole)])
+            steps += [chunk[i : i + size] for i in range(0, len(chunk), size)]
+        rng.shuffle(steps)
+        # The smaller last batch holds any rows, not the longest ones.
+        steps += [rows[whole:]] if whole < len(rows) else []
+        return [_shared(step, self.batch_size, self.processes, self.seed, "step", epoch) for step in steps]
+
+    def _by_budget(self, epoch: int) -> list[list[list[Draw]]]:
+        """Return as many steps as the first pass needs, from passes that run on behind each other."""
+        steps: list[list[list[Draw]]] = []
+        rest: list[Draw] = []
+        size = skipped = number = 0
+        while not size or len(steps) < size:
+            rows, rng = self._pass(number)
+            found, rest = self._within_budget(rest + rows)
+            rng.shuffle(found)
+            size = size or len(found)
+            skip = min(len(found), epoch * size - skipped)
+            steps += [
+                _shared(step, len(step) // self.ways, self.processes, self.seed, "step", number)
+                for step in found[skip:]
+            ]
+            skipped += skip
+            number += 1
+        return steps[:size]
+
+    def _pass(self, number: int) -> tuple[list[Draw], random.Random]:
+        """Return the rows of one pass over the data, shuffled, and the generator that shuffled them."""
+        rng = random.Random(derived_seed(self.seed, "order", number))
+        rows, reached, start = [], 0.0, rng.random()
         for index, weight in enumerate(self.weights):
-            whole = int(weight)
-            rows += [index] * (whole + (rng.random() < weight - whole))
+            # Systematic sampling: each row as often as its weight says on average, the same total every pass.
+            low, reached = reached, reached + weight
+            for k in range(int(reached + start) - int(low + start)):
+                seed = derived_seed(self.seed, number, index, k)
+                length = self.drawn_length(index, seed) if self.drawn_length else self.lengths[index]
+                rows.append(Draw(index, seed, length))
         rng.shuffle(rows)
-        if not rows:
-            return []
-        mean = sum(self.lengths[i] for i in rows) / len(rows)
-        size = max(1, int(CHUNK * self.budget / max(mean, 1)))
-        batches: list[list[int]] = []
-        for at in range(0, len(rows), size):
-            chunk = sorted(rows[at : at + size], key=lambda i: self.lengths[i])
-            batches += self._cut(chunk)
-        rng.shuffle(batches)
-        return batches
+        return rows, rng
 
-    def _cut(self, rows: list[int]) -> list[list[int]]:
-        batches: list[list[int]] = [[]]
-        for index in rows:  # ascending: the newest row is the longest of its batch
-            if batches[-1] and (len(batches[-1]) + 1) * self.lengths[index] > self.budget:
-                batches.append([])
-            batches[-1].append(index)
-        return batches
+    def _within_budget(self, rows: list[Draw]) -> tuple[list[list[Draw]], list[Draw]]:
+        """Cut rows into global batches within the budget; return those, and rows too few to share."""
+        assert self.budget is not None
+        mean = sum(draw.length for draw in rows) / max(len(rows), 1)
+        size = max(1, int(CHUNK * self.ways * self.budget / max(mean, 1)))
+        steps: list[list[Draw]] = []
+        rest: list[Draw] = []
+        for at in range(0, len(rows), size):
+            chunk = _sorted(rest + rows[at : at + size])  # ascending: a batch's last row is its longest
+            first = 0
+            while first + self.ways <= len(chunk):
+                end = first + self.ways
+                while end + self.ways <= len(chunk):
+                    longest = chunk[end + self.ways - 1].length
+                    if ((end - first) // self.ways + 1) * longest > self.budget:
+                        break
+                    end += self.ways
+                steps.append(chunk[first:end])
+                first = end
+            rest = chunk[first:]
+        return steps, rest
+
+
+def _sorted(rows: list[Draw]) -> list[Draw]:
+    return sorted(rows, key=lambda draw: draw.length)
+
+
+def _shared(rows: list[Draw], size: int, processes: int, *seed: int | str) -> list[list[Draw]]:
+    """Cut a global batch into batches of at most ``size`` rows, as many for every process, none empty."""
+    count = -(-len(rows) // (size * processes)) * processes
+    rows = _sorted(rows)
+    # Fewer rows than processes: some come twice, as accelerate does it, for no process may stand idle.
+    twice = [replace(rows[i % len(rows)], repeated=True) for i in range(count - len(rows))]
+    rows = [*rows, *twice]
+    step = derived_seed(*seed, *(draw.seed for draw in rows))
+    placed = [replace(row, step=step, position=i, total=len(rows)) for i, row in enumerate(rows)]
+    edges = [len(placed) * i // count for i in range(count + 1)]
+    return [placed[a:b] for a, b in pairwise(edges)]
+
+
+class EvaluationSampler(Sampler[list[Draw]]):
+    """Yields one process's batches of all rows, the same at every evaluation of every run.
+
+    The whole data set is one global batch, so its times are evenly spaced over all of it. Every process gets
+    as many batches; a row that is there for that alone is marked as repeated.
+
+    Args:
+        lengths: each row's tokens, or an estimate of them: like lengths go together.
+        batch_size: the most rows of a batch.
+        draws: how often each row is drawn, each time at another time.
+        seed: fixes the draws.
+        processes, process: see GlobalBatchSampler.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        draws: int = 1,
+        seed: int = 0,
+        processes: int = 1,
+        process: int = 0,
+    ) -> None:
+        rows = [Draw(i, derived_seed(seed, i, k), n) for i, n in enumerate(lengths) for k in range(draws)]
+        batches = _shared(rows, batch_size, processes, seed) if rows else []
+        self._own = batches[process::processes]
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        yield from self._own

@@ -1,13 +1,12 @@
 """A training run: model, rows and collator put together."""
 
 import json
-import shutil
-from dataclasses import dataclass, field
+import random
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset, load_dataset
 from peft import get_peft_model
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
@@ -15,17 +14,17 @@ from trl import ModelConfig, get_peft_config
 
 from modeling.arguments import DiffusionArguments
 from modeling.backbones import load_model
-from modeling.collator import CompletionCollator, EntityCollator
+from modeling.collator import CompletionCollator, EntityCollator, random_truncation
 from modeling.custom_generate.settings import DiffusionSettings
 from modeling.encoding import PromptEncoder
 from modeling.pointer_init import pointer_from_encoder
-from modeling.queries import Inventory, QuerySampler
+from modeling.queries import QuerySampler
+from modeling.rows import RunRows, load_rows
 from modeling.tokenizer import load_tokenizer
 from modeling.trainer import DiffusionTrainer
+from modeling.validation import questions
 
 logger = logging.get_logger(__name__)
-SHARD = "15MB"
-GENERATION = Path(__file__).parent / "custom_generate"
 
 
 @dataclass
@@ -47,11 +46,42 @@ class RunArguments:
     canvas_word_embeddings: bool = field(
         default=True, metadata={"help": "Whether aligned slots of a new pointer network receive their word."}
     )
+    prompt_attention: str | None = field(
+        default=None,
+        metadata={
+            "help": "Of a new pointer network: isolated (the prompt does not see the canvas) or full; "
+            "default: isolated."
+        },
+    )
+    few_negatives: int = field(
+        default=8, metadata={"help": "The most absent types asked for beside the present ones (entity rows)."}
+    )
+    full_list_rate: float = field(
+        default=0.33,
+        metadata={"help": "How often all types of a source are asked for at once (entity rows)."},
+    )
     max_length: int = field(
         default=512, metadata={"help": "The most tokens of prompt (and completion canvas)."}
     )
     canvas_length: int = field(default=128, metadata={"help": "The most tokens of the completion canvas."})
-    resume: bool = field(default=False, metadata={"help": "Go on from the last checkpoint in output_dir."})
+    lora_rank: int | None = field(
+        default=None,
+        metadata={
+            "help": "Rank of the adapter: the same as use_peft with lora_r; 0 trains all weights without one."
+        },
+    )
+    base_hub_id: str | None = field(
+        default=None,
+        metadata={"help": "Hub id of the base, to be named in the adapter when the base is a local folder."},
+    )
+    resume: bool = field(
+        default=False,
+        metadata={"help": "Go on from the last whole checkpoint in output_dir; without one, begin."},
+    )
+
+    def __post_init__(self) -> None:
+        if self.lora_rank is not None and self.lora_rank < 0:
+            raise ValueError(f"lora_rank must not be negative, got {self.lora_rank}; 0 trains all weights")
 
 
 def run(run_args: RunArguments, args: DiffusionArguments, model_args: ModelConfig) -> dict[str, float]:
@@ -63,94 +93,114 @@ def run(run_args: RunArguments, args: DiffusionArguments, model_args: ModelConfi
     torch.manual_seed(args.seed)
     # cuDNN's attention plans every new shape anew, which costs more than a step; batches have many shapes.
     torch.backends.cuda.enable_cudnn_sdp(False)
-    model, tokenizer = _model(run_args, args, model_args)
-    settings = DiffusionSettings.of(model)
-    args.remove_unused_columns = False  # the collator reads the raw columns
-    rows, extras = load_rows(run_args)
-    if "prompt" in rows["train"].column_names:
-        collator: Any = CompletionCollator(tokenizer, settings, run_args.max_length, run_args.canvas_length)
-    else:
-        encoder = PromptEncoder(tokenizer, settings)
-        queries = QuerySampler(extras["inventories"])
-        collator = EntityCollator(encoder, queries, run_args.max_length, run_args.canvas_length)
-    trainer = DiffusionTrainer(
-        model=model,
-        args=args,
-        train_dataset=rows["train"],
-        eval_dataset=rows.get("validation"),
-        data_collator=collator,
-        processing_class=tokenizer,
-        lengths=extras["lengths"],
-        weights=extras["weights"],
-    )
-    result = trainer.train(resume_from_checkpoint=run_args.resume or None)
+    model, tokenizer = prepare_model(run_args, args, model_args)
+    trainer = make_trainer(model, tokenizer, load_rows(run_args.data, run_args.data_config), run_args, args)
+    result = trainer.train(resume_from_checkpoint=run_args.resume)
     metrics = dict(result.metrics)
-    if "validation" in rows:
+    if trainer.eval_dataset is not None:
         metrics |= trainer.evaluate()
-    save(trainer, tokenizer, metrics)
+    trainer.save_model()
+    if args.should_save:
+        folder = Path(str(args.output_dir))
+        log = {"metrics": metrics, "history": trainer.state.log_history}
+        (folder / "training_log.json").write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
+        logger.info(f"saved the model to {folder}")
     return metrics
 
 
-def load_rows(run_args: RunArguments) -> tuple[dict[str, Dataset], dict[str, Any]]:
-    """Return the rows by split, and for entity rows their inventories, weights and estimated lengths."""
-    extras: dict[str, Any] = {"inventories": {}, "weights": None, "lengths": None}
-    folder = Path(run_args.data)
-    if (folder / "sources.json").is_file():
-        files = {split: str(folder / f"{split}.jsonl.gz") for split in ("train", "validation")}
-        rows = load_dataset("json", data_files={k: v for k, v in files.items() if Path(v).is_file()})
-        sources = json.loads((folder / "sources.json").read_text(encoding="utf-8"))
-        extras["inventories"] = {
-            name: Inventory(
-                tuple(entry.get("types", ())), entry.get("coarse") or {}, entry.get("related") or {}
-            )
-            for name, entry in sources.items()
-        }
-        extras["weights"] = [float(sources[name].get("weight", 1.0)) for name in rows["train"]["source"]]
-        # Prompt and both canvases, roughly: a token has 4.5 characters, a word 6; types take some 60.
-        extras["lengths"] = [90 + len(text) // 2 for text in rows["train"]["text"]]
+def make_trainer(
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: RunRows,
+    run_args: RunArguments,
+    args: DiffusionArguments,
+    kind: type[DiffusionTrainer] = DiffusionTrainer,
+    **options: Any,
+) -> DiffusionTrainer:
+    """Return the Trainer of these rows, with the collator that fits them.
+
+    Args:
+        kind: DiffusionTrainer or a class derived from it.
+        options: further arguments of that class.
+    """
+    settings = DiffusionSettings.of(model)
+    queries = QuerySampler(rows.inventories)
+    lengths, answers = rows.lengths(tokenizer), rows.answer_lengths(tokenizer)
+    longest, canvas = run_args.max_length, run_args.canvas_length
+    collator: Any
+    drawn_length = None
+    if rows.are_completions:
+        collator = CompletionCollator(tokenizer, settings, longest, canvas, answer_lengths=answers)
+
+        def drawn_length(row: int, seed: int) -> int:
+            """Return the tokens of prompt and canvas as the collator makes them."""
+            rng = random.Random(seed)
+            return lengths[row] + random_truncation([answers[row]], canvas, [rng], answers)[0]
     else:
-        rows = load_dataset(run_args.data, run_args.data_config)
-    return dict(rows), extras
+        encoder = PromptEncoder(tokenizer, settings)
+        collator = EntityCollator(encoder, queries, longest, canvas, answers)
+    validation = rows.splits.get("validation")
+    return kind(
+        model=model,
+        args=args,
+        train_dataset=rows.splits["train"],
+        eval_dataset=validation,
+        data_collator=collator,
+        processing_class=tokenizer,
+        lengths=lengths,
+        drawn_length=drawn_length,
+        weights=rows.weights,
+        sample=questions(validation or (), queries, args.eval_sample_rows),
+        **options,
+    )
 
 
-def _model(
+def prepare_model(
     run_args: RunArguments, args: DiffusionArguments, model_args: ModelConfig
 ) -> tuple[Any, PreTrainedTokenizerBase]:
+    """Return the network to train, with its adapter if it gets one, and its tokenizer."""
     if run_args.new_pointer_from is not None:
         tokenizer: Any = AutoTokenizer.from_pretrained(run_args.new_pointer_from)
         model: Any = pointer_from_encoder(
             run_args.new_pointer_from, tokenizer, run_args.canvas_word_embeddings
         )
+        if run_args.prompt_attention is not None:
+            settings = replace(DiffusionSettings.of(model), prompt_attention=run_args.prompt_attention)
+            settings.apply(model)
         return model, tokenizer
+    if run_args.lora_rank is not None:
+        model_args.use_peft = run_args.lora_rank > 0
+        model_args.lora_r = run_args.lora_rank or model_args.lora_r
     # Weights that are trained whole stay in fp32 (bf16 runs under autocast); under an adapter, in bf16.
     dtype = torch.bfloat16 if model_args.use_peft and args.bf16 else torch.float32
     model = load_model(model_args.model_name_or_path, dtype=dtype)
-    tokenizer = load_tokenizer(model_args.model_name_or_path)
-    peft_config = get_peft_config(model_args)
-    if peft_config is not None:
-        settings = DiffusionSettings.of(model)
-        model = get_peft_model(model, peft_config)
-        settings.apply(model)
-        if args.gradient_checkpointing:
-            model.enable_input_require_grads()
-    return model, tokenizer
-
-
-def save(trainer: DiffusionTrainer, tokenizer: PreTrainedTokenizerBase, metrics: dict[str, float]) -> None:
-    """Write a folder that loads by itself: weights, settings, tokenizer, the denoising loop, the log."""
-    if not trainer.args.should_save:
-        return
-    folder = Path(str(trainer.args.output_dir))
-    model: Any = trainer.model
-    model.save_pretrained(folder, max_shard_size=SHARD)
-    model.generation_config.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    shutil.copytree(
-        GENERATION,
-        folder / "custom_generate",
-        dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("__pycache__"),
+    if model_args.attn_implementation is not None:
+        model.set_attn_implementation(model_args.attn_implementation)
+    return (
+        with_adapter(model, model_args, run_args.base_hub_id),
+        load_tokenizer(model_args.model_name_or_path),
     )
-    log = {"metrics": metrics, "history": trainer.state.log_history}
-    (folder / "training_log.json").write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
-    logger.info(f"saved the model to {folder}")
+
+
+def with_adapter(model: Any, model_args: ModelConfig, base_hub_id: str | None = None) -> Any:
+    """Return the model with a new adapter as ``model_args`` say, or as it is if they ask for none.
+
+    Args:
+        base_hub_id: what the adapter's configuration names as its base; default: where the model came from.
+    """
+    peft_config = get_peft_config(model_args)
+    if peft_config is None:
+        return model
+    settings = DiffusionSettings.of(model)
+    model = get_peft_model(model, peft_config)
+    settings.apply(model)
+    adapter = model.peft_config["default"]
+    if base_hub_id is not None:
+        adapter.base_model_name_or_path = base_hub_id
+    base = adapter.base_model_name_or_path
+    if base and Path(base).exists():
+        logger.warning(
+            f"the adapter will name the local folder {base!r} as its base, so nobody else can load it; "
+            "give the base's Hub id: --base_hub_id ORGANISATION/NAME"
+        )
+    return model

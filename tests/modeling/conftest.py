@@ -67,6 +67,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedToken
         max_weight=4.0,
         aligned_full_mask_rate=0.7,
         logging_steps=20,
+        eval_sample_rows=4,
         save_strategy="no",
         use_cpu=True,
         disable_tqdm=True,

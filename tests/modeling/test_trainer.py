@@ -4,39 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 from datasets import Dataset
-from peft import LoraConfig, get_peft_model
-from safetensors.torch import load_file
 from transformers import TrainerCallback
-from trl import ModelConfig
 
-from modeling import EntityExtractor, load_model, load_tokenizer
+from modeling import EntityExtractor, load_tokenizer
 from modeling.arguments import DiffusionArguments
-from modeling.collator import CompletionCollator, EntityCollator
+from modeling.collator import EntityCollator
 from modeling.custom_generate.settings import DiffusionSettings
 from modeling.encoding import PromptEncoder
 from modeling.loss import TrainingBatch
 from modeling.queries import Inventory, QuerySampler
-from modeling.template import render_completion, render_prompt
 from modeling.trainer import DiffusionTrainer
-from modeling.training import RunArguments, run, save
+from modeling.validation import questions
 from tests.conftest import REPOSITORY
 from tests.modeling.tiny import (
     INVENTORIES,
     TYPES,
-    save_encoder,
-    tiny_dream,
     tiny_pointer,
     toy_rows,
-    write_mix,
 )
 
 
@@ -55,11 +46,12 @@ def entity_trainer(
     model: Any, tokenizer: Any, args: DiffusionArguments, rows: list, **options: Any
 ) -> DiffusionTrainer:
     encoder = PromptEncoder(tokenizer, DiffusionSettings.of(model))
+    queries, answers = QuerySampler(INVENTORIES), options.pop("answers", ())
     return DiffusionTrainer(
         model=model,
         args=args,
         train_dataset=Dataset.from_list(rows),
-        data_collator=EntityCollator(encoder, QuerySampler(INVENTORIES), canvas_length=48),
+        data_collator=EntityCollator(encoder, queries, canvas_length=48, answer_lengths=answers),
         **options,
     )
 
@@ -94,42 +86,103 @@ class Gradients(TrainerCallback):
             self.kept = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
 
-def test_accumulated_gradients_are_those_of_the_whole_batch(tokenizer, tmp_path):
-    rows = sure_rows(8)
+@pytest.mark.parametrize("masks", ["single", "complementary", "mirror"])
+def test_accumulated_gradients_are_those_of_the_whole_batch(tokenizer, tmp_path, masks):
+    rows = toy_rows(8)  # of unlike lengths, asked for types that are drawn, masked at times that are drawn
     found = []
-    for size, accumulation in ((8, 1), (4, 2), (3, 3)):
+    for size, accumulation in ((8, 1), (4, 2), (3, 3), (1, 8)):
         model = tiny_pointer(tmp_path / "encoder", tokenizer)
-        collator = sure_collator(model, tokenizer)
         gradients = Gradients()
         args = arguments(
             tmp_path,
             per_device_train_batch_size=size,
             gradient_accumulation_steps=accumulation,
-            aligned_full_mask_rate=1.0,  # the masks are sure too
+            masks=masks,
             max_steps=1,
             max_grad_norm=0.0,
         )
-        trainer = DiffusionTrainer(
-            model=model,
-            args=args,
-            train_dataset=Dataset.from_list(rows),
-            data_collator=collator,
-            callbacks=[gradients],
-        )
-        assert len({len(row["text"].split()) for row in rows}) > 1  # batches of unlike token counts
+        trainer = entity_trainer(model, tokenizer, args, rows, callbacks=[gradients], answers=[4, 9, 17])
         trainer.train()
-        found.append((gradients.kept, trainer.state.log_history[0]["loss"]))
-    # The whole batch by hand: summed over its slots, divided by their number.
+        found.append((gradients.kept, trainer.state.log_history[0]))
+    (expected, logged), *others = found
+    assert any(bool(gradient.any()) for gradient in expected.values())
+    for gradients, log in others:
+        assert log["loss"] == pytest.approx(logged["loss"], rel=1e-5)
+        assert log["completion_masked"] == pytest.approx(logged["completion_masked"], rel=1e-5)
+        for name, gradient in expected.items():
+            torch.testing.assert_close(gradients[name], gradient, atol=1e-5, rtol=1e-5)
+
+
+def test_the_loss_is_divided_by_all_canvas_tokens_of_the_step(tokenizer, tmp_path):
+    rows = sure_rows(8)
     model = tiny_pointer(tmp_path / "encoder", tokenizer).train()
+    collator = sure_collator(model, tokenizer)
+    args = arguments(
+        tmp_path,
+        per_device_train_batch_size=4,
+        gradient_accumulation_steps=2,
+        aligned_full_mask_rate=1.0,  # every slot is masked, so that nothing is left to chance
+        max_steps=1,
+    )
     tensors = collator(rows)
     output = args.loss()(model, DiffusionSettings.of(model), TrainingBatch.from_tensors(tensors))
     mean = output.loss / (tensors["labels"] != -100).sum()
-    mean.backward()
-    for gradients, logged in found:
-        assert logged == pytest.approx(mean.item(), rel=1e-4)
-        for name, weight in model.named_parameters():
-            if weight.grad is not None:
-                torch.testing.assert_close(gradients[name], weight.grad, atol=1e-5, rtol=1e-5)
+    trainer = DiffusionTrainer(
+        model=model, args=args, train_dataset=Dataset.from_list(rows), data_collator=collator
+    )
+    trainer.train()
+    assert trainer.state.log_history[0]["loss"] == pytest.approx(mean.item(), rel=1e-5)
+
+
+# The log.
+
+
+def test_the_log_tells_what_goes_wrong_first(tokenizer, tmp_path):
+    rows = toy_rows(40)
+    model = tiny_pointer(tmp_path / "encoder", tokenizer)
+    args = arguments(tmp_path, max_steps=2, per_device_train_batch_size=20, eval_draws=3)
+    queries = QuerySampler(INVENTORIES)
+    trainer = entity_trainer(
+        model,
+        tokenizer,
+        args,
+        rows,
+        eval_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        sample=questions(rows, queries, 4),
+    )
+    trainer.train()
+    step = trainer.state.log_history[0]
+    assert step["prompt_masked"] == 0
+    assert {"learning_rate", "grad_norm", "completion_loss", "completion_nll", "aligned_nll"} <= set(step)
+    assert 0 < step["completion_pad_share"] < 1
+    figures = trainer.evaluate()
+    assert figures["eval_prompt_masked"] == 0
+    assert 0 <= figures["eval_f1"] <= 1
+    assert 0 <= figures["eval_format_compliance"] <= 1
+    for low in range(0, 100, 20):
+        rate = f"{low:02}_{low + 20}"
+        # 120 rows at evenly spaced times: every bucket has its share, and the masks are as the schedule says.
+        expected = figures[f"eval_completion_expected_{rate}"]
+        assert low / 100 <= expected <= low / 100 + 0.2
+        assert figures[f"eval_completion_masked_{rate}"] == pytest.approx(expected, abs=0.05)
+        assert figures[f"eval_completion_nll_{rate}"] > 0
+    trainer.settings = replace(trainer.settings, mask_token_id=rows_token(tokenizer))
+    trainer.diffusion_loss = replace(trainer.diffusion_loss)
+    assert trainer.evaluate()["eval_prompt_masked"] > 0  # a mask token in the prompt shows
+
+
+def rows_token(tokenizer: Any) -> int:
+    """Return a token that every prompt holds."""
+    return tokenizer.get_vocab()["extract"]
+
+
+def test_reports_go_to_tensorboard(tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "board"))
+    model = tiny_pointer(tmp_path / "encoder", tokenizer)
+    args = arguments(tmp_path, max_steps=1, report_to="tensorboard")
+    entity_trainer(model, tokenizer, args, toy_rows(4)).train()
+    assert list((tmp_path / "board").rglob("events.out.tfevents.*"))
 
 
 # Learning.
@@ -251,6 +304,11 @@ def test_a_budget_needs_lengths(tokenizer, tmp_path):
         ("aligned_full_mask_rate", 1.1, r"aligned_full_mask_rate must be in \[0, 1\], got 1.1"),
         ("aligned_weight", -1.0, "aligned_weight must not be negative, got -1.0"),
         ("tokens_per_batch", -1, "tokens_per_batch must not be negative, got -1"),
+        ("eval_draws", 0, "eval_draws must be at least 1, got 0"),
+        ("eval_sample_rows", -1, "eval_sample_rows must not be negative, got -1"),
+        ("eval_sample_steps", 0, "eval_sample_steps must be at least 1, got 0"),
+        ("torch_compile", True, "use compile_layers"),
+        ("logging_nan_inf_filter", True, "logging_nan_inf_filter must be false"),
     ],
 )
 def test_settings_out_of_range_are_refused(tmp_path, name, value, message):
@@ -258,98 +316,20 @@ def test_settings_out_of_range_are_refused(tmp_path, name, value, message):
         arguments(tmp_path, **{name: value})
 
 
-# Dream and LoRA, on prompt and completion rows.
+# Compiled layers.
 
 
-def completion_rows(count: int) -> list[dict[str, str]]:
-    return [
-        {
-            "prompt": render_prompt(TYPES, row["text"]),
-            "completion": render_completion([(e["type"], e["text"]) for e in row["entities"]], TYPES),
-        }
-        for row in toy_rows(count)
-    ]
-
-
-def test_lora_on_dream_saves_an_adapter_that_loads_as_it_was(tokenizer, tmp_path):
-    base = tmp_path / "base"
-    tiny_dream(tokenizer).save_pretrained(base)
-    tokenizer.save_pretrained(base)
-    model = load_model(base)
-    settings = DiffusionSettings.of(model)
-    lora = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], base_model_name_or_path=str(base))
-    model = get_peft_model(model, lora)
-    settings.apply(model)
-    trainer = DiffusionTrainer(
-        model=model,
-        args=arguments(tmp_path / "adapter", max_steps=4, learning_rate=1e-2, max_weight=4.0),
-        train_dataset=Dataset.from_list(completion_rows(16)),
-        data_collator=CompletionCollator(tokenizer, settings, max_length=192, canvas_length=64),
-    )
-    trainer.train()
-    save(trainer, tokenizer, {})
-    saved = load_file(tmp_path / "adapter/adapter_model.safetensors")
-    assert all("lora" in name for name in saved)
-    assert any(bool(weight.any()) for name, weight in saved.items() if "lora_B" in name)  # it was trained
-    ids = torch.tensor([[70, 80, 90, settings.mask_token_id]])
-    loaded = load_model(tmp_path / "adapter")
-    with torch.no_grad():
-        expected = model.eval()(input_ids=ids).logits
-        torch.testing.assert_close(loaded(input_ids=ids).logits, expected)
-        assert not torch.allclose(load_model(base)(input_ids=ids).logits, expected)
-    assert DiffusionSettings.of(loaded) == settings
-
-
-def test_a_run_trains_lora_from_a_folder_of_rows(tokenizer, tmp_path):
-    base, data = tmp_path / "base", tmp_path / "data"
-    tiny_dream(tokenizer).save_pretrained(base)
-    tokenizer.save_pretrained(base)
-    data.mkdir()
-    (data / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in completion_rows(12)))
-    model_arguments = ModelConfig(
-        model_name_or_path=str(base), use_peft=True, lora_r=4, lora_target_modules=["q_proj", "v_proj"]
-    )
-    metrics = run(
-        RunArguments(data=str(data), max_length=192, canvas_length=64),
-        arguments(tmp_path / "out", max_steps=2, gradient_checkpointing=True),
-        model_arguments,
-    )
-    assert metrics["train_loss"] > 0
-    model = load_model(tmp_path / "out")
-    assert model.peft_config["default"].base_model_name_or_path == str(base)
-    extractor = EntityExtractor(model, load_tokenizer(tmp_path / "out"))
-    assert isinstance(extractor.predict_entities("alice met bob", TYPES, steps=1), list)
-
-
-# The command.
-
-
-def test_the_command_reads_yaml_and_a_flag_wins(tokenizer, tmp_path):
-    write_mix(tmp_path / "mix", train=24, validation=4)
-    save_encoder(tmp_path / "encoder", tokenizer)
-    settings = {
-        "data": str(tmp_path / "mix"),
-        "new_pointer_from": str(tmp_path / "encoder"),
-        "output_dir": str(tmp_path / "out"),
-        "max_steps": 50,
-        "tokens_per_batch": 512,
-        "max_length": 128,
-        "canvas_length": 32,
-        "use_cpu": True,
-        "save_strategy": "no",
-        "report_to": "none",
-        "logging_steps": 1,
-    }
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
-    result = subprocess.run(
-        [sys.executable, "train_sft.py", "--config", str(tmp_path / "run.yaml"), "--max_steps", "2"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
-    log = json.loads((tmp_path / "out/training_log.json").read_text())
-    assert max(entry["step"] for entry in log["history"]) == 2
-    assert log["metrics"]["eval_loss"] > 0
-    assert load_model(tmp_path / "out").config.model_type == "pointer_bert"
+def test_compiled_layers_compute_the_same(tokenizer, tmp_path):
+    logged = []
+    for compiled in (False, True):
+        torch._dynamo.reset()
+        model = tiny_pointer(tmp_path / "encoder", tokenizer)
+        args = arguments(tmp_path, max_steps=1, per_device_train_batch_size=4, compile_layers=compiled)
+        with torch._dynamo.config.patch(suppress_errors=False):
+            trainer = entity_trainer(model, tokenizer, args, toy_rows(8))
+            for layer in model.bert.encoder.layer if compiled else ():
+                layer.compile(backend="aot_eager", dynamic=True)  # no C++ compiler is needed
+            trainer.train()
+        logged.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
+        assert all((layer._compiled_call_impl is not None) == compiled for layer in model.bert.encoder.layer)
+    assert logged[0] == pytest.approx(logged[1], rel=1e-4)

@@ -27,6 +27,7 @@ from modeling.custom_generate.settings import DiffusionSettings
 from modeling.pointer_bert import PointerBert
 from modeling.pointer_init import pointer_from_encoder, pointer_settings
 from modeling.queries import Inventory
+from modeling.template import render_completion, render_prompt
 
 LEXICON = {
     "person": ["alice", "bob", "carol", "david", "emma", "frank"],
@@ -98,6 +99,19 @@ def toy_rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
     """Return rows of the toy language, annotated with all its types."""
     rng = random.Random(seed)
     return [toy_row(rng) for _ in range(count)]
+
+
+def completion_rows(count: int) -> list[dict[str, Any]]:
+    """Return rows of the toy language as prompts and completions."""
+    return [
+        {
+            "text": row["text"],
+            "types": TYPES,
+            "prompt": render_prompt(TYPES, row["text"]),
+            "completion": render_completion([(e["type"], e["text"]) for e in row["entities"]], TYPES),
+        }
+        for row in toy_rows(count)
+    ]
 
 
 def write_mix(folder: Path, train: int, validation: int) -> Path:
@@ -173,6 +187,7 @@ def tiny_dream(tokenizer: PreTrainedTokenizerBase, **settings: Any) -> Qwen2ForC
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
+        max_position_embeddings=512,
         intermediate_size=64,
         initializer_range=0.2,
         is_causal=False,
@@ -194,6 +209,7 @@ def byte_level_dream() -> Qwen2ForCausalLM:
         num_hidden_layers=1,
         num_attention_heads=2,
         num_key_value_heads=1,
+        max_position_embeddings=512,
         intermediate_size=16,
         initializer_range=0.5,
         is_causal=False,
