@@ -2,6 +2,7 @@
 
     python -m model_card.evaluate --model mini --data DIR
     python -m model_card.evaluate --model mini --data DIR --split dev --steps 1 2 4 8 --output dev.json
+    python -m model_card.evaluate --model mini --data DIR --split dev --steps 4 --adaptive threshold 0.9
 
 All types of a data set are asked at once, without ``misc``; the score is micro-F1 on exact (text, type), a
 set per sentence, and the mean is over the data sets.
@@ -26,6 +27,8 @@ from modeling import EntityExtractor
 from modeling.planning import Entity, flat
 from modeling.runner import Options
 
+# The option that holds each adaptive rule's bound.
+ADAPTIVE = {"threshold": "confidence_threshold", "entropy": "entropy_bound"}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -36,12 +39,22 @@ class Setting:
     canvas: str
     decoding: str
     steps: int
+    adaptive: str | None = None
+    bound: float = 0.0
 
     @property
     def name(self) -> str:
-        """Such as ``aligned, T=4`` or ``completion, grounded, T=8``."""
+        """Such as ``aligned, T=4`` or ``completion, grounded, threshold 0.9, T<=16``."""
         kind = self.canvas if self.canvas == "aligned" else f"{self.canvas}, {self.decoding}"
-        return f"{kind}, T={self.steps}"
+        if self.adaptive is None:
+            return f"{kind}, T={self.steps}"
+        return f"{kind}, {self.adaptive} {self.bound:g}, T<={self.steps}"
+
+    def options(self) -> dict[str, Any]:
+        """Return the extractor's options of the adaptive rule."""
+        return (
+            {} if self.adaptive is None else {"adaptive": self.adaptive, ADAPTIVE[self.adaptive]: self.bound}
+        )
 
 
 def evaluate(
@@ -59,14 +72,18 @@ def evaluate(
 
     ``f1``, ``precision``, ``recall``, counts and (with ``bootstrap`` resamples) a 95% interval; ``predicted``
     counts what the model wrote, hallucinated spans included; ``hallucination`` is the share of it that is not
-    in the text, ``violation`` the share of completion segments that cannot be read; ``seconds`` is the wall
-    time of all sentences.
+    in the text, ``violation`` the share of completion segments that cannot be read, ``repeated`` counts
+    mentions named more often than the text has them, ``truncated`` answers that fill the longest canvas;
+    ``forwards`` is the mean number of forwards over a canvas, ``seconds`` the wall time of all sentences.
     """
     sentences = benchmark.sentences[:limit]
-    chosen: Options = extractor.options(setting.canvas, setting.decoding, setting.steps, **options)
+    chosen: Options = extractor.options(
+        setting.canvas, setting.decoding, setting.steps, **setting.options(), **options
+    )
     documents = [(list(benchmark.types), sentence.text) for sentence in sentences]
     found: list[list[Entity]] = [[] for _ in sentences]
     hallucinated = predicted = segments = violations = 0
+    requests = forwards = repeated = truncated = 0
     start = time.perf_counter()
     readings = extractor.read(documents, chosen, batch_size)
     for request, reading in tqdm(
@@ -78,6 +95,10 @@ def evaluate(
         predicted += len(reading.entities) + len(reading.hallucinations)
         segments += reading.segments
         violations += len(reading.violations)
+        requests += 1
+        forwards += reading.forwards
+        repeated += len(reading.repetitions)
+        truncated += reading.truncated
     seconds = time.perf_counter() - start
     predictions = [[{"type": e.label, "text": e.text} for e in flat(entities)] for entities in found]
     references = [[{"type": e.type, "text": e.text} for e in s.entities if e.type != MISC] for s in sentences]
@@ -88,6 +109,9 @@ def evaluate(
         "predicted": predicted,
         "hallucination": hallucinated / predicted if predicted else 0.0,
         "violation": violations / segments if segments else 0.0,
+        "repeated": repeated,
+        "truncated": truncated,
+        "forwards": round(forwards / requests, 3) if requests else 0.0,
         "seconds": round(seconds, 2),
     }
 
@@ -107,14 +131,18 @@ def check_offsets(text: str, offset: int, entities: Sequence[Entity], types: Seq
 
 
 def table(results: dict[str, dict[str, dict[str, Any]]], names: Sequence[str]) -> str:
-    """Return F1 by setting and benchmark as an aligned text table, the mean last."""
+    """Return F1 by setting and benchmark as an aligned text table, its mean and that of the forwards last."""
     width = max([len("decoding"), *(len(setting) for setting in results)])
     short = [name.split("_")[1][:10] for name in names]
-    lines = ["  ".join([f"{'decoding':{width}}", *(f"{name:>10}" for name in short), f"{'mean':>6}"])]
+    lines = [
+        "  ".join([f"{'decoding':{width}}", *(f"{name:>10}" for name in short), f"{'mean':>6}", "forwards"])
+    ]
     for setting, scores in results.items():
         values = [scores[name]["f1"] * 100 for name in names if name in scores]
         cells = [f"{scores[n]['f1'] * 100:10.1f}" if n in scores else f"{'':>10}" for n in names]
-        lines.append("  ".join([f"{setting:{width}}", *cells, f"{sum(values) / len(values):6.1f}"]))
+        forwards = [scores[n].get("forwards", 0.0) for n in names if n in scores]
+        means = [f"{sum(values) / len(values):6.1f}", f"{sum(forwards) / len(forwards):8.2f}"]
+        lines.append("  ".join([f"{setting:{width}}", *cells, *means]))
     return "\n".join(lines)
 
 
@@ -128,6 +156,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--split", default="test", choices=["train", "dev", "test"], help="default: test")
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, help="benchmarks to run; default: all")
     parser.add_argument("--steps", type=int, nargs="+", help="denoising steps; default: the extractor's")
+    parser.add_argument(
+        "--adaptive",
+        nargs=2,
+        metavar=("RULE", "BOUND"),
+        help="threshold P or entropy NATS: steps reveal what the network is sure of, --steps are the most",
+    )
+    parser.add_argument(
+        "--no-fit", action="store_true", help="leave completion canvases as long as they begin"
+    )
     parser.add_argument("--canvas", nargs="+", choices=["aligned", "completion"], help="default: the model's")
     parser.add_argument("--decoding", nargs="+", default=["grounded"], choices=["grounded", "plain"])
     parser.add_argument("--limit", type=int, help="sentences of each benchmark; default: all")
@@ -136,12 +173,23 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--bootstrap", type=int, default=0, help="resamples for 95%% intervals")
     parser.add_argument("--outside-bias", type=float, help="added to the logit of O; default: the model's")
     parser.add_argument("--pad-penalty", type=float, default=0.0)
+    parser.add_argument("--quantize", choices=["int8"], help="the encoder in 8-bit integers (CPU)")
     parser.add_argument("--dtype", default="float32", choices=sorted(DTYPES), help="default: float32")
     parser.add_argument(
         "--latency", type=int, default=0, help="time this many single sentences of each set instead"
     )
     parser.add_argument("--output", type=Path, help="JSON file for the results; keys it has already are kept")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.rule, args.bound = None, 0.0
+    if args.adaptive is not None:
+        args.rule, bound = args.adaptive
+        if args.rule not in ADAPTIVE:
+            parser.error(f"--adaptive: the rule must be one of {', '.join(ADAPTIVE)}, got {args.rule!r}")
+        try:
+            args.bound = float(bound)
+        except ValueError:
+            parser.error(f"--adaptive: the bound of {args.rule} must be a number, got {bound!r}")
+    return args
 
 
 def latency(extractor: EntityExtractor, benchmarks: Sequence[Benchmark], count: int) -> dict[str, Any]:
@@ -175,7 +223,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         benchmarks = [
             b for b in load_benchmarks(args.split, args.data) if b.name in (args.only or BENCHMARKS)
         ]
-        extractor = EntityExtractor.from_pretrained(args.model, device=args.device, dtype=DTYPES[args.dtype])
+        extractor = EntityExtractor.from_pretrained(
+            args.model, device=args.device, dtype=DTYPES[args.dtype], quantize=args.quantize
+        )
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -187,14 +237,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{name:20}  p50 {entry['p50_ms']:7.1f} ms  p95 {entry['p95_ms']:7.1f} ms")
         _update(args.output, {"latency": {**origin, "results": figures}})
         return 0
-    options = {"pad_penalty": args.pad_penalty, "outside_bias": args.outside_bias}
+    options: dict[str, Any] = {"pad_penalty": args.pad_penalty, "outside_bias": args.outside_bias}
+    if args.no_fit:
+        options["fit_canvas"] = False
     report = {
         "what": "strict micro-F1 on exact (text, type), a set per sentence, without misc, all types at once",
         "model": args.model,
         "weights_sha256": weights_sha256(args.model),
         "split": args.split,
         "limit": args.limit,
-        "dtype": args.dtype,
+        "dtype": args.dtype if args.quantize is None else args.quantize,
         "options": options,
         **origin,
     }
@@ -222,10 +274,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _settings(args: argparse.Namespace, extractor: EntityExtractor) -> list[Setting]:
     return [
-        Setting(canvas, decoding, steps)
+        Setting(canvas, decoding, steps, args.rule, args.bound)
         for canvas in args.canvas or [extractor.canvas]
         for decoding in (args.decoding if canvas == "completion" else ["grounded"])
-        for steps in args.steps or [extractor.options(canvas, decoding, None).steps]
+        for steps in args.steps or [extractor.options(canvas, decoding, None, adaptive=args.rule).steps]
     ]
 
 

@@ -13,6 +13,7 @@ from modeling.template import PROMPT_HEAD, PROMPT_TEXT, TYPE_SEPARATOR, render_p
 from modeling.words import split_words
 
 CASE_LOWER, CASE_CAPITALISED, CASE_UPPER = range(3)
+KNOWN_TYPES = 20_000  # whose costs are remembered
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -49,6 +50,7 @@ class PromptEncoder:
     settings: DiffusionSettings
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _lossy: bool = field(init=False, default=False, repr=False)
+    _costs: dict[str, int] = field(init=False, default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if not self.tokenizer.is_fast:
@@ -109,8 +111,15 @@ class PromptEncoder:
             return str(self.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
 
     def type_cost(self, name: str) -> int:
-        """Return how many prompt tokens asking for this type takes."""
-        return len(self.token_ids([name + TYPE_SEPARATOR])[0]) + int(self.settings.prompt_markers)
+        """Return how many prompt tokens asking for this type takes; 0 if its name has no token."""
+        cost = self._costs.get(name)
+        if cost is None:
+            bare, listed = self.token_ids([name, name + TYPE_SEPARATOR])
+            cost = len(listed) + int(self.settings.prompt_markers) if bare else 0
+            if len(self._costs) >= KNOWN_TYPES:
+                self._costs.clear()
+            self._costs[name] = cost
+        return cost
 
     def encode(self, types: Sequence[str], text: str) -> EncodedPrompt:
         """Return the encoded prompt for one text."""

@@ -2,6 +2,7 @@
 
     python -m modeling.extract --labels "person, organization" "Ronaldo plays for Al Nassr"
     python -m modeling.extract --labels "person" --input texts.jsonl --output entities.jsonl
+    python -m modeling.extract --labels "person" --input texts.jsonl --output entities.jsonl --resume
 
 Texts given as arguments are answered by tables, or with --json by JSON Lines. JSON Lines from --input or from
 standard input (-) are answered line by line and in order: each object comes back with all its keys and
@@ -14,12 +15,22 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from modeling.jsonlines import answer_rows, batches, check_encodable, read_rows, write_answer, write_line
+from modeling.jsonlines import (
+    Row,
+    answer_rows,
+    batches,
+    check_encodable,
+    read_rows,
+    skip_answered,
+    write_answer,
+    write_line,
+)
 from modeling.template import check_types
 
 if TYPE_CHECKING:
@@ -27,6 +38,8 @@ if TYPE_CHECKING:
 
 # torch, transformers and rich take seconds to import: what needs them imports them inside, so that --help and
 # usage errors come at once.
+
+BLOCK = 16  # batches of a file that are sorted by length together
 
 _EXIT_STATUS = """\
 exit status:
@@ -59,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
         help='JSON Lines to read: objects with "text", perhaps "labels" of their own',
     )
     add("--output", type=Path, metavar="FILE", help="file to write (default: standard output)")
+    add("--resume", action="store_true", help="go on where an earlier run into --output stopped")
     add("--json", action="store_true", help="answer TEXT by JSON Lines instead of a table")
     add(
         "--model",
@@ -73,8 +87,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--decoding", choices=("grounded", "plain"), help="of the completion canvas (default: grounded)")
     add("--steps", type=_positive, metavar="N", help="denoising steps (default: depends on the canvas)")
+    add(
+        "--adaptive",
+        choices=("threshold", "entropy"),
+        help="take as many steps as a text needs, --steps at most, by this rule",
+    )
+    add("--nested", action="store_true", help="entities may lie inside others (completion canvas only)")
     add("--threshold", type=_probability, default=0.0, metavar="P", help="least score, 0 to 1 (default: 0)")
     add("--batch-size", type=_positive, default=16, metavar="N", help="texts at a time (default: 16)")
+    add("--batch-tokens", type=_positive, metavar="N", help="tokens at a time, for texts of unlike length")
+    add("--dtype", choices=("float32", "bfloat16"), help="of the weights (default: bfloat16 on a GPU)")
+    add("--quantize", choices=("int8",), help="run the encoder in 8-bit integers: faster on a CPU")
+    add("--threads", type=_positive, metavar="N", help="CPU threads (default: torch's choice)")
     return parser
 
 
@@ -115,7 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        resumable = arguments.output is not None and arguments.source is not None
+        print("interrupted; --resume goes on from here" if resumable else "interrupted", file=sys.stderr)
         return 130
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -145,6 +170,10 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.source is None:
         for text in texts:
             check_encodable(text)
+    if arguments.resume and (output is None or arguments.source is None):
+        raise ValueError(
+            "--resume needs --output FILE and JSON Lines as input: it goes on where that file ends"
+        )
     if output is not None and not output.absolute().parent.is_dir():
         raise ValueError(f"--output {output}: there is no folder {output.parent}")
     if (
@@ -156,10 +185,6 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--output {output} is the input file; name another one")
 
 
-def _same_file(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)
-
-
 def _run(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source: IO[bytes] | None = None
@@ -169,26 +194,38 @@ def _run(arguments: argparse.Namespace) -> int:
             source = stack.enter_context(open(arguments.source, "rb"))
         extractor = _load(arguments)
         extractor.options(None, **_options(arguments))  # refuses what does not fit before anything is written
-        output = _open_output(arguments, stack)
         if source is not None:
-            return _extract_lines(extractor, source, output, arguments)
+            return _extract_lines(extractor, source, arguments, stack)
+        output = _open_output(arguments, stack)
         _extract_texts(extractor, output, arguments)
         return 0
 
 
 def _load(arguments: argparse.Namespace) -> EntityExtractor:
+    import torch
     from transformers.utils.logging import disable_progress_bar
 
     from modeling.extractor import EntityExtractor
 
     if arguments.model is None or not sys.stderr.isatty():
         disable_progress_bar()  # of loading weights: the embedded model's are there at once
-    return EntityExtractor.from_pretrained(arguments.model, device=arguments.device, canvas=arguments.canvas)
+    return EntityExtractor.from_pretrained(
+        arguments.model,
+        device=arguments.device,
+        dtype=None if arguments.dtype is None else getattr(torch, arguments.dtype),
+        canvas=arguments.canvas,
+        quantize=arguments.quantize,
+        threads=arguments.threads,
+    )
 
 
-def _open_output(arguments: argparse.Namespace, stack: ExitStack) -> IO[str]:
+def _open_output(arguments: argparse.Namespace, stack: ExitStack, keep: int = 0) -> IO[str]:
+    """Open what is written to; of a file ``keep`` bytes stay."""
     if arguments.output is not None:
-        return stack.enter_context(open(arguments.output, "w", encoding="utf-8", newline="\n"))
+        if keep:
+            os.truncate(arguments.output, keep)
+        mode = "a" if keep else "w"
+        return stack.enter_context(open(arguments.output, mode, encoding="utf-8", newline="\n"))
     if isinstance(sys.stdout, io.TextIOWrapper):
         if arguments.json or arguments.source is not None:
             sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # JSON Lines are so in every locale
@@ -204,6 +241,7 @@ def _extract_texts(extractor: EntityExtractor, output: IO[str], arguments: argpa
         arguments.labels,
         arguments.threshold,
         arguments.batch_size,
+        batch_tokens=arguments.batch_tokens,
         **_options(arguments),
     )
     if arguments.json:
@@ -219,32 +257,70 @@ def _extract_texts(extractor: EntityExtractor, output: IO[str], arguments: argpa
 
 
 def _extract_lines(
-    extractor: EntityExtractor, source: IO[bytes], output: IO[str], arguments: argparse.Namespace
+    extractor: EntityExtractor, source: IO[bytes], arguments: argparse.Namespace, stack: ExitStack
 ) -> int:
-    """Answer JSON Lines, no more than a batch in memory; the exit status is 1 if a line could not be used."""
+    """Answer JSON Lines, no more than a block in memory; the exit status is 1 if a line could not be used.
+
+    A file is read in blocks of several batches, of which like lengths run together; standard input batch by
+    batch, so that whoever writes it gets answers at once.
+    """
     from tqdm import tqdm
 
-    total = failed = 0
+    rows = read_rows(source, arguments.labels or ())
+    done, failed, kept = _resumed(rows, arguments)
+    output = _open_output(arguments, stack, kept)
+    if done:
+        print(f"{done:,} texts are answered already", file=sys.stderr)
+    total, start = 0, time.perf_counter()
     # A bar where its length is known and someone looks (disable=None: only on a terminal).
-    size = os.fstat(source.fileno()).st_size if arguments.source != "-" else 0
+    from_file = arguments.source != "-"
+    size = os.fstat(source.fileno()).st_size if from_file else 0
     with tqdm(total=size, unit="B", unit_scale=True, disable=None if size else True) as bar:
-        for rows in batches(read_rows(source, arguments.labels or ()), arguments.batch_size):
-            answers = answer_rows(extractor, rows, arguments.threshold, **_options(arguments))
-            for row, answer in zip(rows, answers, strict=True):
+        bar.update(source.tell() if done and size else 0)
+        for block in batches(rows, arguments.batch_size * (BLOCK if from_file else 1)):
+            answers = answer_rows(
+                extractor,
+                block,
+                arguments.threshold,
+                arguments.batch_size,
+                batch_tokens=arguments.batch_tokens,
+                **_options(arguments),
+            )
+            for row, answer in zip(block, answers, strict=True):
                 if isinstance(answer, str):
                     failed += 1
                     tqdm.write(f"line {row.line}: {answer}", file=sys.stderr)
                 output.write(write_answer(row, answer))
             output.flush()
-            total += len(rows)
-            bar.update(sum(row.size for row in rows))
+            total += len(block)
+            bar.update(sum(row.size for row in block))
+            bar.set_postfix_str(f"{total / (time.perf_counter() - start):,.1f} texts/s")
     if failed:
-        print(f"{failed:,} of {total:,} lines could not be used", file=sys.stderr)
+        print(f"{failed:,} of {done + total:,} lines could not be used", file=sys.stderr)
+    if arguments.output is not None or sys.stderr.isatty():
+        seconds = time.perf_counter() - start
+        print(f"{total:,} texts in {seconds:,.1f} s, {total / seconds:,.1f} texts/s", file=sys.stderr)
     return 1 if failed else 0
 
 
+def _resumed(rows: Iterator[Row], arguments: argparse.Namespace) -> tuple[int, int, int]:
+    """Skip what an earlier run has answered; see ``skip_answered``."""
+    if not arguments.resume or not arguments.output.exists():
+        return 0, 0, 0
+    with open(arguments.output, "rb") as answers:
+        try:
+            return skip_answered(rows, answers)
+        except ValueError as error:
+            raise ValueError(f"--output {arguments.output}: {error}") from None
+
+
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {"steps": arguments.steps, "decoding": arguments.decoding}
+    return {
+        "steps": arguments.steps,
+        "decoding": arguments.decoding,
+        "adaptive": arguments.adaptive,
+        "nested": arguments.nested,
+    }
 
 
 if __name__ == "__main__":

@@ -1,25 +1,23 @@
 """Entities of any type out of any text: the class that users hold."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from modeling.backbones import load_model
-from modeling.custom_generate.generate import DECODINGS
-from modeling.custom_generate.settings import CANVASES, DiffusionSettings
+from modeling.custom_generate.settings import DiffusionSettings
 from modeling.encoding import PromptEncoder
-from modeling.planning import Entity, Limits, Request, flat, plan
+from modeling.options import GROUNDED, Options, checked_canvas, checked_options, positive
+from modeling.planning import Entity, Limits, Request, flat, nested, pack, plan, split
+from modeling.quantize import quantize_encoder
 from modeling.reading import Reading
-from modeling.runner import CanvasRunner, Options
+from modeling.runner import CanvasRunner
 from modeling.template import check_types
-from modeling.tokenizer import load_tokenizer
-
-DEFAULT_STEPS = {"aligned": 1, "completion": 8}  # chosen on CrossNER dev
-GROUNDED = "grounded"
 
 
 class EntityExtractor:
@@ -43,7 +41,7 @@ class EntityExtractor:
     ) -> None:
         self.model = model
         self.settings = DiffusionSettings.of(model)
-        self.canvas = self._checked_canvas(canvas or self.settings.canvas)
+        self.canvas = checked_canvas(self.settings, canvas or self.settings.canvas)
         self.encoder = PromptEncoder(tokenizer, self.settings)
         self.runner = CanvasRunner(model, self.settings, self.encoder)
         wanted = limits or Limits()
@@ -63,6 +61,9 @@ class EntityExtractor:
         dtype: torch.dtype | None = None,
         canvas: str | None = None,
         revision: str | None = None,
+        quantize: str | None = None,
+        threads: int | None = None,
+        engine: str | None = None,
     ) -> "EntityExtractor":
         """Load a model and return its extractor.
 
@@ -73,15 +74,27 @@ class EntityExtractor:
             dtype: of the weights; default: bf16 on a GPU, fp32 on the CPU.
             canvas: see EntityExtractor.
             revision: branch, tag or commit of a Hub repository.
+            quantize: ``"int8"`` runs the encoder in 8-bit integers, several times faster on a CPU at nearly
+                the same answers; see ``modeling.quantize``.
+            threads: CPU threads of torch, in the whole process; default: as they are.
+            engine: ``"packed"`` (for Dream's shape; an adapter is merged) or ``"plain"``; default: packed on
+                a GPU where the model can; see ``modeling.engines``.
 
         Raises:
-            OSError, ValueError: see ``modeling.load_model``.
+            OSError, ValueError: see ``modeling.load_model``, ``modeling.quantize`` and ``modeling.engines``.
         """
+        if threads is not None:
+            torch.set_num_threads(positive("threads", threads))
         chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
         if dtype is None:
             dtype = torch.bfloat16 if chosen.startswith("cuda") else torch.float32
-        model = load_model(path_or_id, dtype=dtype, device_map=chosen, revision=revision)
-        return cls(model, load_tokenizer(path_or_id, revision=revision), canvas)
+        # By name: a published pipeline has this class without the loaders, for transformers loads its model.
+        loaders = import_module("modeling")
+        model = loaders.load_model(path_or_id, dtype=dtype, device_map=chosen, revision=revision)
+        if quantize is not None:
+            model = quantize_encoder(model, quantize)
+        model = import_module("modeling.engines").with_engine(model, engine)
+        return cls(model, loaders.load_tokenizer(path_or_id, revision=revision), canvas)
 
     @property
     def device(self) -> torch.device:
@@ -105,11 +118,16 @@ class EntityExtractor:
             text: of any length and language; a text without words has no entities.
             labels: the entity types to look for, as natural language names.
             threshold: the least score of an entity returned, in [0, 1].
-            steps: denoising steps; default 1 on the aligned canvas, 8 on the completion canvas.
+            steps: denoising steps; default 1 on the aligned canvas, 8 on the completion canvas. With
+                ``adaptive`` the most of them, default 4 and 8.
             decoding: of the completion canvas: ``"grounded"`` (only spans of the text, the default) or
                 ``"plain"`` (whatever the network writes). The aligned canvas is always grounded.
             canvas: ``"aligned"`` or ``"completion"``; default: the extractor's.
-            options: ``remasking``, ``temperature`` and ``seed``, ``pad_penalty``, ``outside_bias``,
+            options: ``nested`` (entities inside others, completion canvas only), ``overlaps`` (``"surest"``
+                or ``"longest"``: which of two entities stays), ``adaptive`` (``"threshold"``, ``"entropy"``,
+                or True: the canvas's default) with ``confidence_threshold`` and ``entropy_bound``,
+                ``fit_canvas`` (default: with grounded decoding), ``compact``, ``remasking``,
+                ``temperature`` and ``seed``, ``pad_penalty``, ``outside_bias``, ``algorithm``,
                 ``use_cache``; see ``modeling.custom_generate.generate``.
 
         Returns:
@@ -138,6 +156,7 @@ class EntityExtractor:
         steps: int | None = None,
         decoding: str | None = None,
         canvas: str | None = None,
+        batch_tokens: int | None = None,
         **options: Any,
     ) -> list[list[dict]]:
         """Return the entities of each text; see ``predict_entities``.
@@ -145,46 +164,151 @@ class EntityExtractor:
         Args:
             labels: one list of types for all texts, or one list for each text.
             batch_size: how many prompts run at once; it does not change the answers.
+            batch_tokens: the most tokens (prompts and words, with padding) that run at once, so that long
+                texts run in smaller batches; default: no bound.
         """
         chosen = self.options(canvas, decoding, steps, threshold=threshold, **options)
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
         documents = _documents(texts, labels)
         found: list[list[Entity]] = [[] for _ in documents]
-        for request, reading in self.read(documents, chosen, batch_size):
-            found[request.document] += self._entities(request, reading, chosen.threshold)
-        return [[entity.as_dict() for entity in flat(entities)] for entities in found]
+        for request, reading in self.read(documents, chosen, batch_size, batch_tokens):
+            found[request.document] += request.placed(reading.entities, chosen.threshold)
+        return [self._resolved(entities, chosen) for entities in found]
+
+    def sample_entities(
+        self,
+        text: str,
+        labels: Sequence[str],
+        runs: int = 10,
+        threshold: float = 0.0,
+        *,
+        temperature: float = 1.0,
+        seed: int | None = None,
+        **options: Any,
+    ) -> list[list[dict]]:
+        """Return the entities that several stochastic runs find in one text, a list for each run.
+
+        The runs share one encoding of the prompt and are denoised together. How many of them agree on an
+        entity tells how sure the network is of it.
+
+        Args:
+            runs: how many, at least 1.
+            temperature: of the sampling, above 0.
+            seed: run number k of a text is the same for one seed, whatever else is asked; default: drawn.
+            options: as of ``batch_predict_entities``.
+
+        Raises:
+            TypeError, ValueError: an argument is wrong; the message names it and the fix.
+        """
+        return self.batch_sample_entities(
+            [text], labels, runs, threshold, temperature=temperature, seed=seed, **options
+        )[0]
+
+    def batch_sample_entities(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[str] | Sequence[Sequence[str]],
+        runs: int = 10,
+        threshold: float = 0.0,
+        batch_size: int = 16,
+        *,
+        temperature: float = 1.0,
+        steps: int | None = None,
+        decoding: str | None = None,
+        canvas: str | None = None,
+        batch_tokens: int | None = None,
+        **options: Any,
+    ) -> list[list[list[dict]]]:
+        """Return for each text what ``sample_entities`` returns; ``batch_size`` counts the runs as rows."""
+        chosen = self.options(
+            canvas, decoding, steps, threshold=threshold, temperature=temperature, **options
+        )
+        if chosen.temperature == 0:
+            raise ValueError("temperature must be above 0 to sample; at 0 all runs are alike")
+        documents = _documents(texts, labels)
+        count = positive("runs", runs)
+        found: list[list[list[Entity]]] = [[[] for _ in range(count)] for _ in documents]
+        for request, run, reading in self._read(documents, chosen, batch_size, batch_tokens, count):
+            found[request.document][run] += request.placed(reading.entities, chosen.threshold)
+        return [[self._resolved(entities, chosen) for entities in own] for own in found]
 
     def options(self, canvas: str | None, decoding: str | None, steps: int | None, **others: Any) -> Options:
         """Return checked options, defaults filled in."""
-        kind = self._checked_canvas(canvas or self.canvas)
-        if decoding is not None and decoding not in DECODINGS:
-            raise ValueError(f"decoding must be one of {DECODINGS}, got {decoding!r}")
-        if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
-            raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
-        threshold = others.get("threshold", 0.0)
-        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-            raise ValueError(f"threshold must be a number in [0, 1], got {threshold!r}")
-        seed = others.get("seed")
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-            raise ValueError(f"seed must be a whole number, got {seed!r}")
-        unknown = sorted(set(others) - set(Options.__dataclass_fields__))
-        if unknown:
-            raise TypeError(
-                f"unknown option {unknown[0]!r}; known are {', '.join(Options.__dataclass_fields__)}"
-            )
-        return Options(kind, decoding or GROUNDED, steps or DEFAULT_STEPS[kind], **others)
+        return checked_options(self.settings, canvas or self.canvas, decoding, steps, others)
 
     def read(
-        self, documents: Sequence[tuple[Sequence[str], str]], options: Options, batch_size: int
+        self,
+        documents: Sequence[tuple[Sequence[str], str]],
+        options: Options,
+        batch_size: int,
+        batch_tokens: int | None = None,
     ) -> Iterator[tuple[Request, Reading]]:
-        """Yield the reading of every request that (types, text) documents need, in no fixed order."""
-        requests = plan(self.encoder, documents, self.limits)
-        # Requests of like length together: little padding.
-        requests.sort(key=lambda r: (len(r.prompt), r.document, r.offset))
-        for at in range(0, len(requests), batch_size):
-            batch = requests[at : at + batch_size]
-            yield from zip(batch, self.runner.read([r.prompt for r in batch], options), strict=True)
+        """Yield the reading of every request that (types, text) documents need, in no fixed order.
+
+        A grounded answer that is too long for the longest canvas is asked for again in two halves of its
+        text; what cannot be halved is marked as truncated, and a warning says so.
+        """
+        for request, _, reading in self._read(documents, options, batch_size, batch_tokens, 1):
+            yield request, reading
+
+    def _read(
+        self,
+        documents: Sequence[tuple[Sequence[str], str]],
+        options: Options,
+        batch_size: int,
+        batch_tokens: int | None,
+        runs: int,
+    ) -> Iterator[tuple[Request, int, Reading]]:
+        """Yield every reading with its request and the number of its run."""
+        positive("batch_size", batch_size)
+        if batch_tokens is not None:
+            positive("batch_tokens", batch_tokens)
+        if options.temperature > 0 and options.seed is None:  # one seed for the whole call
+            options = replace(options, seed=int(torch.randint(2**62, ())))
+        pending = [(request, range(runs)) for request in plan(self.encoder, documents, self.limits)]
+        together = max(1, batch_size // runs)
+        cut = 0
+        while pending:
+            asked = {id(request): numbers for request, numbers in pending}
+            again: list[tuple[Request, range]] = []
+            budget = None if batch_tokens is None else max(1, batch_tokens // runs)
+            for batch in pack([request for request, _ in pending], together, budget):
+                rows = [(request, run) for request in batch for run in asked[id(request)]]
+                readings = self.runner.read(
+                    [request.prompt for request, _ in rows], options, [run for _, run in rows]
+                )
+                for (request, run), reading in zip(rows, readings, strict=True):
+                    reading.forwards += request.spent
+                    # A plain completion stays what the network made of the text, as a baseline must.
+                    halves = []
+                    if reading.truncated and options.decoding == GROUNDED:
+                        halves = split(self.encoder, request, reading.forwards)
+                    again += [(half, range(run, run + 1)) for half in halves]
+                    if not halves:
+                        cut += reading.truncated
+                        yield request, run, reading
+            pending = again
+        if cut:
+            warnings.warn(
+                f"{cut} answer(s) fill the longest canvas of this model and may lack entities; "
+                "ask for fewer labels at a time, or use canvas='aligned' where the model has it",
+                stacklevel=2,
+            )
+
+    @staticmethod
+    def _resolved(entities: list[Entity], options: Options) -> list[dict]:
+        """Return the entities of one text as users get them."""
+        resolve = nested if options.nested else flat
+        return [entity.as_dict() for entity in resolve(entities, options.overlaps)]
+
+    def warm_up(self, labels: Sequence[str] = ("entity",), words: Sequence[int] = (8, 32, 128)) -> None:
+        """Answer texts of these lengths, so that memory and kernels are there when the first real one comes.
+
+        Args:
+            labels: types of the kind that will be asked for; their number counts.
+            words: lengths of the texts.
+        """
+        for count in words:
+            self.predict_entities(" ".join(["word"] * count), labels)
 
     def stream(
         self,
@@ -208,26 +332,13 @@ class EntityExtractor:
         for request in plan(self.encoder, _documents([text], labels), self.limits):
             for step in self.runner.stream(request.prompt, chosen):
                 reading = self.runner.interpret([request.prompt], chosen, step)[0]
-                entities = flat(self._entities(request, reading, chosen.threshold))
+                entities = list(request.placed(reading.entities, chosen.threshold))
                 yield {
                     "step": step.number + 1,
                     "steps": chosen.steps,
                     "slots": self.runner.slots(request.prompt, chosen, step),
-                    "entities": [entity.as_dict() for entity in entities],
+                    "entities": self._resolved(entities, chosen),
                 }
-
-    def _checked_canvas(self, canvas: str) -> str:
-        if canvas not in CANVASES:
-            raise ValueError(f"canvas must be one of {CANVASES}, got {canvas!r}")
-        if canvas == "aligned" and not self.settings.has_aligned:
-            raise ValueError("this checkpoint has no aligned canvas; use canvas='completion'")
-        return canvas
-
-    def _entities(self, request: Request, reading: Reading, threshold: float) -> Iterable[Entity]:
-        for entity in reading.entities:
-            start, end = entity.start + request.offset, entity.end + request.offset
-            if request.keep_from <= start < max(request.keep_to, 1) and entity.score >= threshold:
-                yield Entity(start, end, entity.text, entity.label, entity.score)
 
 
 def _documents(

@@ -18,6 +18,7 @@ from modeling.template import check_types
 if TYPE_CHECKING:
     from modeling.extractor import EntityExtractor
 
+ANSWERED = ("entities", "line", "error")  # keys that an answer may add or replace
 Answer = list[dict[str, Any]] | str
 """The entities of a text, or why it cannot be used."""
 
@@ -108,32 +109,80 @@ def batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
         yield batch
 
 
-def answer_rows(
-    extractor: EntityExtractor, rows: Sequence[Row], threshold: float = 0.0, **options: Any
-) -> list[Answer]:
-    """Answer each row, in order; the usable ones go to the extractor as one batch.
+def skip_answered(rows: Iterator[Row], answers: Iterable[bytes]) -> tuple[int, int, int]:
+    """Take the rows that an output has answers for, and return what of it stands.
 
     Args:
+        rows: of the input; left at the first row without an answer.
+        answers: the lines of the output. The last one counts only if it is whole.
+
+    Returns:
+        How many rows are answered, how many of those by an error, and how many bytes their answers take.
+
+    Raises:
+        ValueError: a line is not the answer to the row in its place, so the output belongs to another input.
+    """
+    count = failed = size = 0
+    for line in answers:
+        if not line.endswith(b"\n"):  # the run was stopped while it wrote this
+            break
+        row = next(rows, None)
+        if row is None:
+            raise ValueError(
+                f"the output has more lines than the input's {count}; it belongs to another input"
+            )
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            answer = None
+        own = {k: v for k, v in answer.items() if k not in ANSWERED} if isinstance(answer, dict) else None
+        if own != {k: v for k, v in row.record.items() if k not in ANSWERED}:
+            raise ValueError(
+                f"line {count + 1} of the output does not answer line {row.line} of the input; "
+                "it belongs to another input: name another output, or leave --resume out to write anew"
+            )
+        count += 1
+        failed += "error" in answer and answer.get("line") == row.line
+        size += len(line)
+    return count, failed, size
+
+
+def answer_rows(
+    extractor: EntityExtractor,
+    rows: Sequence[Row],
+    threshold: float = 0.0,
+    batch_size: int | None = None,
+    **options: Any,
+) -> list[Answer]:
+    """Answer each row, in order; the usable ones go to the extractor together, which sorts them by length.
+
+    Args:
+        batch_size: how many of them run at once; default: all.
         threshold: scores from 0 to 1; entities below it are left out.
         options: further keyword arguments of ``EntityExtractor.batch_predict_entities``.
     """
     usable = [row for row in rows if not row.error]
-    answers = iter(_predict(extractor, usable, threshold, options) if usable else [])
+    size = batch_size or len(rows)
+    answers = iter(_predict(extractor, usable, threshold, size, options) if usable else [])
     return [row.error or next(answers) for row in rows]
 
 
 def _predict(
-    extractor: EntityExtractor, rows: Sequence[Row], threshold: float, options: Mapping[str, Any]
+    extractor: EntityExtractor,
+    rows: Sequence[Row],
+    threshold: float,
+    batch_size: int,
+    options: Mapping[str, Any],
 ) -> list[Answer]:
     texts = [row.record["text"] for row in rows]
     labels = [list(row.labels) for row in rows]
     try:
-        return list(extractor.batch_predict_entities(texts, labels, threshold, len(rows), **options))
+        return list(extractor.batch_predict_entities(texts, labels, threshold, batch_size, **options))
     except ValueError as error:
         # One text that the extractor refuses must not cost the others of its batch their answers.
         if len(rows) == 1:
             return [str(error)]
-        return [answer for row in rows for answer in _predict(extractor, [row], threshold, options)]
+        return [answer for row in rows for answer in _predict(extractor, [row], threshold, 1, options)]
 
 
 def write_answer(row: Row, answer: Answer) -> str:

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,32 +21,44 @@ class Reading:
 
     ``entities`` have offsets into the prompt's text. ``segments`` counts the pieces of a free completion,
     ``violations`` those that could not be read, ``hallucinations`` the (type, span) pairs whose span is
-    not in the text.
+    not in the text, ``repetitions`` those named more often than the text has them. ``truncated`` says that
+    the answer fills the longest canvas it can have, ``forwards`` how often the network ran over the canvas.
     """
 
     entities: list[Entity]
     segments: int = 0
     violations: list[tuple[str, str]] = field(default_factory=list)
     hallucinations: list[tuple[str, str]] = field(default_factory=list)
+    repetitions: list[tuple[str, str]] = field(default_factory=list)
+    truncated: bool = False
+    forwards: int = 0
 
 
-def read_aligned(prompts: Sequence[EncodedPrompt], step: DenoisingStep) -> list[Reading]:
+def read_aligned(
+    encoder: PromptEncoder, prompts: Sequence[EncodedPrompt], step: DenoisingStep
+) -> list[Reading]:
     """Read aligned canvases; a score is the exact probability of the span under all valid taggings,
-    each slot with the distribution it had when it was revealed.
+    each slot with the distribution it had when it was revealed, calibrated as the checkpoint says.
     """
     choice, log_probs = step.choice, step.log_probs
     assert log_probs is not None  # always kept on the aligned canvas
     lengths = torch.tensor([[len(p.words)] for p in prompts], device=choice.device)
     beyond = torch.arange(choice.shape[1], device=choice.device) >= lengths
     probability = SpanProbabilities(clamp_known(log_probs, torch.where(beyond, OUTSIDE, -1)).cpu())
-    readings = []
-    for row, (prompt, tags) in enumerate(zip(prompts, choice.tolist(), strict=True)):
-        entities = []
-        for span in spans_of(tags[: len(prompt.words)]):
-            start, end = prompt.words[span.first][0], prompt.words[span.last][1]
-            score = probability(row, span)
-            entities.append(Entity(start, end, prompt.text[start:end], prompt.types[span.type], score))
-        readings.append(Reading(entities))
+    found = [
+        (row, span)
+        for row, (prompt, tags) in enumerate(zip(prompts, choice.tolist(), strict=True))
+        for span in spans_of(tags[: len(prompt.words)])
+    ]
+    scores = probability.of([row for row, _ in found], [span for _, span in found])
+    readings = [Reading([]) for _ in prompts]
+    for (row, span), score in zip(found, scores, strict=True):
+        prompt = prompts[row]
+        start, end = prompt.words[span.first][0], prompt.words[span.last][1]
+        sure = encoder.settings.calibrated("aligned", score)
+        readings[row].entities.append(
+            Entity(start, end, prompt.text[start:end], prompt.types[span.type], sure)
+        )
     return readings
 
 
@@ -57,7 +68,9 @@ def read_grounded(
     automata: Sequence[Automaton],
     step: DenoisingStep,
 ) -> list[Reading]:
-    """Read grounded completions; a score is the geometric mean of its tokens' probabilities when revealed."""
+    """Read grounded completions; a score is the geometric mean of its tokens' probabilities when revealed,
+    calibrated as the checkpoint says.
+    """
     assert step.states is not None  # always kept by a grounded projection
     readings = []
     for prompt, automaton, path, confidence in zip(
@@ -117,20 +130,34 @@ def symbols_of(encoder: PromptEncoder) -> Symbols:
 
 
 def _placed(encoder: PromptEncoder, prompt: EncodedPrompt, named: list[tuple[str, str, float]]) -> Reading:
-    """Give each (type, span) its offsets: the n-th mention of a span is its n-th occurrence in the text."""
-    used: Counter[tuple[str, str]] = Counter()
+    """Give each (type, span) its offsets, and its calibrated score.
+
+    Mentions are written in order of occurrence and each has a place of its own, so a mention takes the first
+    of its occurrences that lies behind all before it; failing that, the first that is free; failing that
+    (nested mentions), the first that no mention of the same type and span has taken.
+    """
+    used: set[tuple[str, int]] = set()
     places: dict[str, list[tuple[int, int]]] = {}
+    taken: list[tuple[int, int]] = []
     reading = Reading([])
+    reach = 0
     for name, span, score in named:
         if span not in places:
             places[span] = occurrences(prompt, span) or encoder.token_occurrences(prompt, span)
-        found = places[span]
-        if not found:
+        if not places[span]:
             reading.hallucinations.append((name, span))
-        elif used[name, span] < len(found):
-            start, end = found[used[name, span]]
-            reading.entities.append(Entity(start, end, prompt.text[start:end], name, score))
-            used[name, span] += 1
+            continue
+        left = [place for place in places[span] if (name, place[0]) not in used]
+        if not left:
+            reading.repetitions.append((name, span))
+            continue
+        free = [(a, b) for a, b in left if all(b <= start or end <= a for start, end in taken)]
+        start, end = next((place for place in free if place[0] >= reach), (free or left)[0])
+        used.add((name, start))
+        taken.append((start, end))
+        reach = max(reach, end)
+        sure = encoder.settings.calibrated("completion", score)
+        reading.entities.append(Entity(start, end, prompt.text[start:end], name, sure))
     return reading
 
 

@@ -3,46 +3,22 @@
 model.generate(**inputs, custom_generate="diffusion-ner/diffusion-ner-zero", trust_remote_code=True)
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers.utils import ModelOutput
+from transformers.generation.streamers import BaseStreamer
 
+from .fitting import Growth, is_filled
 from .grammar import Grammar
-from .heads import source_candidates, tag_candidates
-from .loop import DenoisingStep, LoopSettings, denoise
-from .network import Canvas, Denoiser, Prompt, position_ids
-from .projection import FreeProjection, GroundedProjection, TagProjection
+from .loop_settings import LoopSettings
+from .network import Canvas, Prompt, position_ids
+from .output import Collected, DiffusionOutput
+from .row_noise import RowNoise, row_seed
 from .settings import CANVASES, DiffusionSettings
+from .task import DECODINGS, make_task
 
-DECODINGS = ("plain", "grounded")
 # What transformers' generate hands on to every custom function, whether the user gave it or not.
 _INERT = ("synced_gpus", "use_model_defaults")
-
-
-@dataclass
-class DiffusionOutput(ModelOutput):
-    """The result of ``generate`` with ``return_dict_in_generate=True``.
-
-    Args:
-        sequences: prompt and canvas, ``[batch, prompt + slots]``.
-        confidence: the probability each canvas symbol had when it was revealed, ``[batch, slots]``.
-        history: with ``output_history``, the sequences after each step, ``[steps, batch, prompt + slots]``.
-        choice: symbol numbers of the canvas (aligned: 0 = O, 1 = I, 2 + k = type k), ``[batch, slots]``.
-        log_probs: aligned canvas, each slot's distribution when it was revealed.
-        states: grounded completion, the automaton states (``Grammar.automata[row].read``).
-        forwards: how many times the network ran over the canvas.
-    """
-
-    sequences: torch.Tensor | None = None
-    confidence: torch.Tensor | None = None
-    history: torch.Tensor | None = None
-    choice: torch.Tensor | None = None
-    log_probs: torch.Tensor | None = None
-    states: torch.Tensor | None = None
-    forwards: int | None = None
 
 
 @torch.no_grad()
@@ -56,13 +32,19 @@ def generate(
     steps: int = 8,
     algorithm: str = "maskgit_plus",
     schedule: str = "uniform",
-    decoding: str = "plain",
+    adaptive: str | None = None,
+    confidence_threshold: float = 0.9,
+    entropy_bound: float = 0.1,
+    decoding: str | None = None,
     canvas: str = "completion",
+    fit_canvas: bool = False,
+    compact: bool = True,
     pad_penalty: float = 5.0,
     remasking: bool = False,
     temperature: float = 0.0,
     seed: int | None = None,
     generator: torch.Generator | None = None,
+    num_return_sequences: int = 1,
     grammar: Grammar | None = None,
     canvas_positions: torch.Tensor | None = None,
     canvas_mask: torch.Tensor | None = None,
@@ -72,7 +54,8 @@ def generate(
     prompt_markers: torch.Tensor | None = None,
     token_type_ids: torch.Tensor | None = None,
     outside_bias: float | None = None,
-    use_cache: bool = True,
+    use_cache: bool | str = True,
+    streamer: BaseStreamer | None = None,
     output_history: bool = False,
     return_dict_in_generate: bool = False,
     **kwargs: Any,
@@ -83,16 +66,25 @@ def generate(
         inputs: prompt token ids ``[batch, length]``; the same as ``input_ids``.
         model: the network, with its diffusion settings in ``generation_config``.
         attention_mask: 1 = token, 0 = padding; unequal prompts may be padded on either side.
-        max_new_tokens: slots of the completion canvas.
-        steps: network forwards over the canvas.
+        max_new_tokens: slots of the completion canvas; with ``fit_canvas``, of the first one.
+        steps: network forwards over the canvas; with an adaptive rule, the most of them.
         algorithm: ``maskgit_plus``, ``topk_margin`` or ``entropy``.
         schedule: ``uniform``, or ``dream`` for the official code's counts.
-        decoding: ``plain``, or ``grounded`` (needs ``grammar``).
+        adaptive: None, ``threshold`` or ``entropy``: steps reveal as much as the network is sure of.
+        confidence_threshold: of ``threshold``, in (0, 1].
+        entropy_bound: of ``entropy``, in nats.
+        decoding: of the completion canvas: ``plain``, the default, or ``grounded`` (needs ``grammar``). The
+            aligned canvas knows only valid taggings.
         canvas: ``completion``, or ``aligned`` (needs ``canvas_positions`` and ``type_counts``).
+        fit_canvas: whether the first step cuts a completion canvas to its answer, and one that is filled to
+            the last slot is written again with twice the slots, as far as the network's positions reach.
+        compact: whether rows that are done leave the batch (the result is the same).
         pad_penalty: taken off the logit of padding at the first step, falling to 0 at the last.
         remasking: whether unsure slots are masked again.
         temperature: 0 takes the best symbol.
-        seed, generator: of the sampling; give one of them at most.
+        seed, generator: of the sampling; give one of them at most. Each prompt draws from a stream of its
+            own, made of the seed and its tokens: whatever the batch, one seed gives it one answer.
+        num_return_sequences: how many canvases each prompt gets; they stand together, as in transformers.
         grammar: the valid completions of each prompt.
         canvas_positions, canvas_mask: position ids of the slots and which exist, ``[batch, slots]``;
             for the aligned canvas the position of each slot's word.
@@ -100,7 +92,10 @@ def generate(
         type_counts: how many types each prompt asks for, ``[batch]``.
         prompt_sources, prompt_markers, token_type_ids: of a pointer network's prompt, see ``Prompt``.
         outside_bias: added to the logit of O; default: what the checkpoint says.
-        use_cache: whether an isolated prompt is encoded once (the result is the same).
+        use_cache: whether an isolated prompt is encoded once (the result is the same); ``"approximate"`` also
+            keeps a prompt with full attention from the first step on (the result is not).
+        streamer: receives the prompt, after each step the draft of the canvas (``put_draft``, if it has
+            that), and in the end the canvas.
         output_history: whether to return the sequences after every step.
         return_dict_in_generate: whether to return a DiffusionOutput.
 
@@ -116,17 +111,28 @@ def generate(
         raise ValueError("give the prompt as input_ids of shape [batch, length]")
     if canvas not in CANVASES:
         raise ValueError(f"canvas must be one of {CANVASES}, got {canvas!r}")
-    if decoding not in DECODINGS:
+    if decoding is not None and decoding not in DECODINGS:
         raise ValueError(f"decoding must be one of {DECODINGS}, got {decoding!r}")
+    if fit_canvas and (canvas == "aligned" or canvas_positions is not None):
+        raise ValueError(
+            "fit_canvas is for a completion canvas of max_new_tokens slots, not for given positions"
+        )
     if seed is not None and generator is not None:
         raise ValueError("give seed or generator, not both")
-    if seed is not None:
-        generator = torch.Generator().manual_seed(seed)
+    if isinstance(num_return_sequences, bool) or num_return_sequences < 1:
+        raise ValueError(f"num_return_sequences must be at least 1, got {num_return_sequences!r}")
+    if getattr(streamer, "_takes_logits", False):
+        raise ValueError("this streamer takes logits as drafts; masked diffusion sends it token ids")
     settings = DiffusionSettings.of(model)
     loop = LoopSettings(
         steps=steps,
         algorithm=algorithm,
         schedule=schedule,
+        adaptive=adaptive,
+        confidence_threshold=confidence_threshold,
+        entropy_bound=entropy_bound,
+        fit_canvas=fit_canvas,
+        compact=compact,
         pad_penalty=pad_penalty,
         remasking=remasking,
         temperature=temperature,
@@ -136,73 +142,42 @@ def generate(
     prompt = Prompt(ids, mask, position_ids(mask), token_type_ids, prompt_sources, prompt_markers)
     shape = _shape(canvas, prompt, max_new_tokens, canvas_positions, canvas_mask, word_ids)
     task = make_task(model, settings, prompt, shape, loop, decoding, grammar, type_counts, use_cache)
-    history = []
-    last: DenoisingStep | None = None
-    for last in task.steps(generator):
-        if output_history:
-            history.append(torch.cat([ids, last.ids], dim=1))
-    assert last is not None  # steps >= 1
-    sequences = torch.cat([ids, last.ids], dim=1)
-    if output_history:  # rows that were done early keep their canvas: one entry a step, always
-        history += [sequences] * (steps - len(history))
+    every = torch.arange(len(ids), device=ids.device).repeat_interleave(num_return_sequences)
+    if num_return_sequences > 1:  # the prompts have run once and are shared
+        task = task.select(every)
+    seeds = _seeds(prompt, num_return_sequences, seed, generator) if temperature > 0 else None
+    collected = Collected(ids[every], settings.pad_token_id, output_history)
+    if streamer is not None:
+        streamer.put(ids[every].cpu())
+
+    first = shape.mask.sum(1)[every].tolist()
+    growth = Growth(first, task.room() if fit_canvas else first)
+    truncated = torch.zeros(len(every), dtype=torch.bool, device=ids.device)
+    while growth.rows:
+        rows = torch.tensor(growth.rows, device=ids.device)
+        own = task.rewritten(rows, growth.slots) if collected.begun else task
+        noise = None if seeds is None else RowNoise([seeds[row] for row in growth.rows])
+        for step in own.steps(noise):
+            draft = collected.add(rows, step, own.tokens(step))
+            if streamer is not None and hasattr(streamer, "put_draft"):
+                streamer.put_draft(value=draft.cpu())
+        filled = is_filled(step.ids, step.slots, settings.pad_token_id) & (canvas == "completion")
+        truncated[growth.update(filled.tolist(), step.slots.tolist())] = True
+    if streamer is not None:
+        streamer.put(collected.canvas().cpu())
+        streamer.end()
     if not return_dict_in_generate:
-        return sequences
-    return DiffusionOutput(
-        sequences=sequences,
-        confidence=last.confidence,
-        history=torch.stack(history) if output_history else None,
-        choice=last.choice,
-        log_probs=last.log_probs,
-        states=last.states,
-        forwards=last.forwards,
-    )
+        return collected.sequences
+    return collected.output(truncated, steps)
 
 
-@dataclass(frozen=True)
-class Task:
-    """Everything one batch needs to be denoised."""
-
-    denoiser: Denoiser
-    loop: LoopSettings
-    projection: FreeProjection | TagProjection | GroundedProjection
-    candidates: torch.Tensor | None
-
-    def steps(self, generator: torch.Generator | None = None) -> Iterator[DenoisingStep]:
-        """Yield the canvas after each step."""
-        return denoise(self.denoiser, self.loop, self.projection, self.candidates, generator)
-
-
-def make_task(
-    model: Any,
-    settings: DiffusionSettings,
-    prompt: Prompt,
-    canvas: Canvas,
-    loop: LoopSettings,
-    decoding: str = "plain",
-    grammar: Grammar | None = None,
-    type_counts: torch.Tensor | None = None,
-    use_cache: bool = True,
-) -> Task:
-    """Put network, canvas and projection together; see ``generate`` for the arguments.
-
-    Raises:
-        ValueError: the canvas needs ``type_counts``, or the decoding a ``grammar``, and it is missing.
-    """
-    projection: FreeProjection | TagProjection | GroundedProjection
-    candidates: torch.Tensor | None
-    if canvas.kind == "aligned":
-        if type_counts is None:
-            raise ValueError("the aligned canvas needs type_counts, the number of types each prompt asks for")
-        candidates, projection = tag_candidates(settings, type_counts), TagProjection()
-    elif decoding == "grounded":
-        if grammar is None:
-            raise ValueError(
-                "decoding='grounded' needs a grammar; EntityExtractor makes it from text and types"
-            )
-        candidates, projection = grammar.candidates, GroundedProjection(grammar)
-    else:
-        candidates, projection = source_candidates(model, canvas, prompt), FreeProjection()
-    return Task(Denoiser(model, settings, prompt, canvas, use_cache), loop, projection, candidates)
+def _seeds(prompt: Prompt, runs: int, seed: int | None, generator: torch.Generator | None) -> list[int]:
+    """Return the seed of each row's stream."""
+    if seed is None:  # from the given generator, or from torch's own
+        device = "cpu" if generator is None else generator.device
+        seed = int(torch.randint(2**62, (), generator=generator, device=device))
+    tokens = [row[kept.bool()].tolist() for row, kept in zip(prompt.ids, prompt.mask, strict=True)]
+    return [row_seed(seed, own, run) for own in tokens for run in range(runs)]
 
 
 def _shape(

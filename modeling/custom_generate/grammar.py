@@ -7,6 +7,7 @@ slots already revealed held fixed, so a finished canvas always reads as a valid 
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,8 @@ import torch
 COLON, BAR, PAD = 0, 1, 2  # the first three states of every automaton
 NEVER = float("-inf")
 NOTHING = -1
+# The tensors of a grammar that have one entry a row.
+_TABLES = ("candidates", "_column", "_before", "_exists", "_starts", "_ends_type", "_ends_span", "_ends_none")
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,14 @@ class Grammar:
         self._exists = torch.arange(most, device=device)[None] < torch.tensor(
             [[len(a)] for a in self.automata], device=device
         )
+
+    def select(self, rows: torch.Tensor) -> "Grammar":
+        """Return the grammar of some rows of the batch, an index ``[rows]`` (one may come several times)."""
+        chosen = copy(self)
+        chosen.automata = [self.automata[row] for row in rows.tolist()]
+        for name in _TABLES:
+            setattr(chosen, name, getattr(self, name)[rows])
+        return chosen
 
     def project(
         self, log_probs: torch.Tensor, known: torch.Tensor, lengths: torch.Tensor

@@ -83,6 +83,8 @@ def _output_layer(model: Any, hidden: torch.Tensor) -> tuple[torch.Tensor, torch
     layer = core.get_output_embeddings()
     if hasattr(core, "cls"):  # a BERT-shaped masked LM transforms the states first
         hidden = core.cls.predictions.transform(hidden)
+    if hasattr(layer, "unshard"):  # FSDP2 gathers weights for a layer's forward, which is not called here
+        layer.unshard()
     return hidden, layer.weight, layer.bias
 
 

@@ -1,62 +1,27 @@
 """The denoising loop."""
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
+from .fitting import SMALL_BATCH_SLOTS, answer_lengths, fitted_slots, group_by_width
 from .heads import candidate_logits
+from .loop_settings import LoopSettings
 from .network import Denoiser
-from .projection import FreeProjection, GroundedProjection, TagProjection, perturb
+from .projection import FreeProjection, Projection
+from .row_noise import RowNoise
 from .tagging import OUTSIDE
 from .unmasking import (
-    ALGORITHMS,
     REMASKING_CAP,
-    SCHEDULES,
     confidence,
+    entropy,
+    entropy_budget,
     remasking_budget,
     reveal_budget,
+    threshold_budget,
     top_slots,
 )
-
-
-@dataclass(frozen=True)
-class LoopSettings:
-    """How the canvas is denoised.
-
-    Args:
-        steps: network forwards, at least 1. A canvas with fewer slots takes no more than it has.
-        algorithm: what makes a slot sure, see ``unmasking.confidence``.
-        schedule: how many slots a step reveals, see ``unmasking.reveal_budget``.
-        pad_penalty: taken off the logit of padding at the first step, falling to 0 at the last
-            (completion canvas only): without it an early step declares the answer finished.
-        remasking: whether revealed slots of low confidence are masked again (ReMDM).
-        temperature: of the sampling; 0 takes the best.
-        outside_bias: added to the logit of O (aligned canvas only).
-    """
-
-    steps: int = 8
-    algorithm: str = "maskgit_plus"
-    schedule: str = "uniform"
-    pad_penalty: float = 0.0
-    remasking: bool = False
-    temperature: float = 0.0
-    outside_bias: float = 0.0
-
-    def __post_init__(self) -> None:
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
-            raise ValueError(f"steps must be a whole number of at least 1, got {self.steps!r}")
-        if self.algorithm not in ALGORITHMS:
-            raise ValueError(f"algorithm must be one of {ALGORITHMS}, got {self.algorithm!r}")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule must be one of {SCHEDULES}, got {self.schedule!r}")
-        for name in ("temperature", "pad_penalty", "outside_bias"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise ValueError(f"{name} must be a finite number, got {value!r}")
-            if value < 0 and name != "outside_bias":
-                raise ValueError(f"{name} must not be negative, got {value!r}")
 
 
 @dataclass
@@ -67,7 +32,8 @@ class DenoisingStep:
     symbol had when it was revealed (0 where masked); ``choice`` the symbol numbers of the whole projected
     canvas, masked slots included; ``states`` (grounded) its automaton states; ``log_probs``
     (aligned canvas) each slot's distribution when it was revealed, or now if it is masked,
-    ``[batch, slots, symbols]``.
+    ``[batch, slots, symbols]``; ``forwards`` how many times the network has run over each row's canvas,
+    and ``slots`` how many slots that has, both ``[batch]``.
     """
 
     number: int
@@ -76,16 +42,99 @@ class DenoisingStep:
     choice: torch.Tensor
     states: torch.Tensor | None
     log_probs: torch.Tensor | None
-    forwards: int
+    forwards: torch.Tensor
+    slots: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of the batch that run together: their indices in it, their network, and what they may hold.
+
+    ``symbols`` is how many symbols each row has, ``[rows]``.
+    """
+
+    rows: torch.Tensor
+    denoiser: Denoiser
+    projection: Projection
+    candidates: torch.Tensor | None
+    symbols: torch.Tensor
+
+    def select(self, rows: torch.Tensor, width: int) -> "Part":
+        """Return some of the rows (indices into this part), their canvases cut behind ``width`` slots."""
+        return Part(
+            self.rows[rows],
+            self.denoiser.select(rows, width),
+            self.projection.select(rows),
+            None if self.candidates is None else self.candidates[rows],
+            self.symbols[rows],
+        )
+
+
+@dataclass
+class State:
+    """The canvases of the whole batch, ``[batch, slots]`` each; a step replaces tensors and changes none.
+
+    ``open`` are the slots still masked, ``mask`` those that exist, ``known`` the symbol numbers of revealed
+    slots and -1 elsewhere, ``done`` the rows that are finished, ``[batch]``; the others see DenoisingStep.
+    """
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    open: torch.Tensor
+    known: torch.Tensor
+    confidence: torch.Tensor
+    choice: torch.Tensor
+    done: torch.Tensor
+    forwards: torch.Tensor
+    states: torch.Tensor | None = None
+    log_probs: torch.Tensor | None = None
+
+    def put(self, name: str, part: Part, values: torch.Tensor) -> None:
+        """Set one of the tensors for a part's rows and slots, except where a row is done."""
+        old: torch.Tensor | None = getattr(self, name)
+        batch, slots = self.ids.shape
+        if old is None:
+            old = values.new_zeros(batch, slots, *values.shape[2:])
+        done = self.done[part.rows].view(-1, *[1] * (values.dim() - 1))
+        if values.shape[:2] == self.ids.shape:  # a part with all rows has them in order
+            setattr(self, name, torch.where(done, old, values))
+            return
+        at = (part.rows, slice(values.shape[1]))
+        new = old.clone()
+        new[at] = torch.where(done, old[at], values)
+        setattr(self, name, new)
+
+    def step(self, number: int) -> DenoisingStep:
+        """Return what a caller sees of the state."""
+        slots = self.mask.sum(1)
+        return DenoisingStep(
+            number, self.ids, self.confidence, self.choice, self.states, self.log_probs, self.forwards, slots
+        )
+
+
+@dataclass
+class Prediction:
+    """What the network says about a part's canvas, ``[rows, slots]`` each; only masked slots count.
+
+    ``choice`` are symbol numbers, ``chosen`` their probabilities, ``scores`` the order in which slots are
+    revealed, ``cost`` (with an entropy bound) what revealing a slot takes of it.
+    """
+
+    choice: torch.Tensor
+    chosen: torch.Tensor
+    scores: torch.Tensor
+    cost: torch.Tensor | None
+    states: torch.Tensor | None
+    log_probs: torch.Tensor | None
 
 
 @torch.no_grad()
 def denoise(
     denoiser: Denoiser,
     settings: LoopSettings,
-    projection: FreeProjection | TagProjection | GroundedProjection,
+    projection: Projection,
     candidates: torch.Tensor | None,
-    generator: torch.Generator | None = None,
+    noise: RowNoise | None = None,
 ) -> Iterator[DenoisingStep]:
     """Yield the canvas after each step, from all masks to none.
 
@@ -95,82 +144,231 @@ def denoise(
         projection: what a canvas may hold.
         candidates: the token ids that symbol numbers stand for, ``[batch, symbols]``; None: the
             vocabulary itself.
-        generator: of the noise, with a temperature.
+        noise: of the sampling, needed with a temperature.
+
+    Raises:
+        ValueError: there is a temperature and no noise.
     """
-    canvas = denoiser.canvas
+    if settings.temperature > 0 and noise is None:
+        raise ValueError("sampling with a temperature needs noise: a stream for each row (RowNoise)")
+    canvas, checkpoint = denoiser.canvas, denoiser.settings
     aligned = canvas.kind == "aligned"
-    mask_id, pad_id = denoiser.settings.mask_token_id, denoiser.settings.pad_token_id
-    fill = denoiser.settings.outside_token_id if aligned else pad_id
-    ids = torch.where(canvas.mask, mask_id, fill)
-    open_ = canvas.mask.clone()
+    fill = checkpoint.outside_token_id if aligned else checkpoint.pad_token_id
+    ids = torch.where(canvas.mask, checkpoint.mask_token_id, fill)
+    batch = len(ids)
+    every = torch.arange(batch, device=ids.device)
+    if candidates is None:
+        symbols = torch.full_like(every, denoiser.model.get_input_embeddings().weight.shape[0])
+    else:
+        symbols = (candidates >= 0).sum(1)
+    parts = [Part(every, denoiser, projection, candidates, symbols)]
     known = torch.full_like(ids, -1)
-    sureness = torch.zeros(ids.shape, dtype=torch.float32, device=ids.device)
-    kept: torch.Tensor | None = None
-    for step in range(settings.steps):
-        # 1. Predict every masked slot, in fp32.
-        log_probs = _log_probs(denoiser, ids, settings, step, candidates)
-        # 2. Choose symbols that may stand together, the revealed ones held fixed.
-        proposal = projection(perturb(log_probs, settings.temperature, generator), known, canvas.mask)
-        chosen = log_probs.gather(2, proposal.choice[..., None])[..., 0].exp()
-        scores = confidence(log_probs, settings.algorithm)
-        if isinstance(projection, GroundedProjection | TagProjection) or settings.temperature > 0:
-            scores = chosen  # the network's best symbol need not be the one that is written
-        # 3. Reveal the surest slots, as many as this row's budget says.
-        token = proposal.choice if candidates is None else candidates.gather(1, proposal.choice)
-        reveal = _reveal(open_, token == pad_id, scores, step, settings)
-        ids = torch.where(reveal, token, ids)
-        known = torch.where(reveal, proposal.choice, known)
-        sureness = torch.where(reveal, chosen, sureness)
-        if aligned:
-            kept = log_probs if kept is None else torch.where(open_[..., None], log_probs, kept)
-        open_ &= ~reveal
-        yield DenoisingStep(step, ids, sureness, proposal.choice, proposal.states, kept, denoiser.forwards)
-        # 4. Optionally mask the least sure ones again.
-        if settings.remasking and step + 1 < settings.steps:
-            revealed = canvas.mask & ~open_
-            again = top_slots(
-                -sureness,
-                revealed,
-                remasking_budget(revealed.sum(1), step, settings.steps, REMASKING_CAP),
-            )
-            ids = ids.masked_fill(again, mask_id)
-            known = known.masked_fill(again, -1)
-            sureness = sureness.masked_fill(again, 0.0)
-            open_ |= again
-        if not open_.any():
+    sure = torch.zeros(ids.shape, dtype=torch.float32, device=ids.device)
+    never = torch.zeros(batch, dtype=torch.bool, device=ids.device)
+    state = State(ids, canvas.mask.clone(), canvas.mask.clone(), known, sure, known, never, every * 0)
+    for number in range(settings.steps):
+        for part in parts:
+            _advance(state, part, settings, number, noise)
+        if settings.fit_canvas and number == 0 and settings.steps > 1 and not aligned:
+            _fit(state, parts[0])
+            parts = _regrouped(state, parts)
+        yield state.step(number)
+        if settings.remasking and number + 1 < settings.steps:
+            _remask(state, settings, number, checkpoint.mask_token_id)
+        state.done = state.done | ~state.open.any(1)
+        running = batch - int(state.done.sum())
+        if not running:
             break
+        if settings.compact and running < sum(len(part.rows) for part in parts):
+            parts = _compacted(state, parts)
+
+
+def _advance(state: State, part: Part, settings: LoopSettings, number: int, noise: RowNoise | None) -> None:
+    """Take one step for the rows of a part."""
+    rows, width = part.rows, part.denoiser.canvas.mask.shape[1]
+    open_ = state.open[rows, :width]
+    known, ids = state.known[rows, :width], state.ids[rows, :width]
+    # 1. Predict every masked slot, in fp32, and choose symbols that may stand together.
+    found = _predict(part, settings, number, ids, open_, known, noise)
+    # 2. Reveal the surest slots, as many as this row's budget says.
+    choice = found.choice.clamp(min=0)  # a slot that does not exist has no symbol
+    token = choice if part.candidates is None else part.candidates.gather(1, choice)
+    padding = token == part.denoiser.settings.pad_token_id
+    reveal = _reveal(open_, padding, found, number, settings)
+    if settings.adaptive is not None and part.denoiser.canvas.kind == "aligned" and number > 0:
+        # 3. A tagging that the last step did not change is final.
+        same = (choice == state.choice[rows, :width]).all(1)
+        reveal = torch.where(same[:, None], open_, reveal)
+        final = same | state.done[rows]
+    else:
+        final = state.done[rows]
+    state.forwards = state.forwards.index_add(0, rows, (~state.done[rows]).long())
+    state.put("ids", part, torch.where(reveal, token, ids))
+    state.put("known", part, torch.where(reveal, choice, known))
+    state.put("confidence", part, torch.where(reveal, found.chosen, state.confidence[rows, :width]))
+    state.put("choice", part, choice)
+    state.put("open", part, open_ & ~reveal)
+    if found.states is not None:
+        state.put("states", part, found.states)
+    if found.log_probs is not None:
+        kept = found.log_probs
+        if state.log_probs is not None:
+            kept = torch.where(open_[..., None], kept, state.log_probs[rows, :width])
+        state.put("log_probs", part, kept)
+    state.done = state.done.index_put((rows,), final)
+
+
+def _predict(
+    part: Part,
+    settings: LoopSettings,
+    number: int,
+    ids: torch.Tensor,
+    open_: torch.Tensor,
+    known: torch.Tensor,
+    noise: RowNoise | None,
+) -> Prediction:
+    canvas, free = part.denoiser.canvas, isinstance(part.projection, FreeProjection)
+    hidden = part.denoiser.hidden(ids)
+    # The output layer runs on masked slots only: what is revealed needs no logits.
+    count = open_.shape[1] if number == 0 else int(open_.sum(1).max())
+    slots = _first(open_, count)
+    asked = open_.gather(1, slots)
+    log_probs = _log_probs(part, settings, number, _take(hidden, slots))
+    perturbed = log_probs
+    if settings.temperature > 0 and noise is not None:
+        perturbed = noise.perturb(log_probs, settings.temperature, part.rows.tolist(), asked, part.symbols)
+    if free:
+        choice, states = part.projection(perturbed, torch.full_like(slots, -1), asked).choice, None
+        chosen, scores = _surest(log_probs, choice, settings, free)
+        cost = _cost(log_probs, chosen, settings)
+        return Prediction(
+            known.scatter(1, slots, torch.where(asked, choice, known.gather(1, slots))),
+            _spread(chosen, slots, open_),
+            _spread(scores, slots, open_),
+            None if cost is None else _spread(cost, slots, open_),
+            states,
+            None,
+        )
+    # The slots are decided together: known ones take part, whatever the network would say of them.
+    everywhere = _spread(log_probs, slots, open_)
+    given = everywhere if perturbed is log_probs else _spread(perturbed, slots, open_)
+    proposal = part.projection(given, known, canvas.mask)
+    chosen, scores = _surest(everywhere, proposal.choice, settings, free)
+    return Prediction(
+        proposal.choice,
+        chosen,
+        scores,
+        _cost(everywhere, chosen, settings),
+        proposal.states,
+        everywhere if canvas.kind == "aligned" else None,
+    )
+
+
+def _surest(
+    log_probs: torch.Tensor, choice: torch.Tensor, settings: LoopSettings, free: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the probabilities of the chosen symbols, and the order in which slots are revealed."""
+    chosen = log_probs.gather(2, choice[..., None])[..., 0].exp()
+    if not free or settings.temperature > 0 or settings.adaptive == "threshold":
+        return chosen, chosen  # the network's best symbol need not be the one that is written
+    return chosen, confidence(log_probs, settings.algorithm)
+
+
+def _cost(log_probs: torch.Tensor, chosen: torch.Tensor, settings: LoopSettings) -> torch.Tensor | None:
+    """Return what a slot takes of the entropy bound: its entropy, or its symbol's surprise if that is more.
+
+    The best symbol's surprise is never more than the entropy, so only slots that are written otherwise than
+    the network likes pay for it.
+    """
+    if settings.adaptive != "entropy":
+        return None
+    return entropy(log_probs).maximum(-chosen.clamp(min=1e-30).log())
 
 
 def _reveal(
-    open_: torch.Tensor, padding: torch.Tensor, scores: torch.Tensor, step: int, settings: LoopSettings
+    open_: torch.Tensor, padding: torch.Tensor, found: Prediction, number: int, settings: LoopSettings
 ) -> torch.Tensor:
-    """Return which masked slots this step reveals, bool ``[batch, slots]``.
+    """Return which masked slots this step reveals, bool ``[rows, slots]``.
 
     The uniform schedule spreads the answer over the steps, not the padding behind it: padding, the surest
     symbol of all, would use up the first steps and leave the answer to the last. A row's padding is revealed
-    with the last of its answer.
+    with the last of its answer. An adaptive rule reveals more than the schedule's share where it can, so that
+    the schedule is the longest that a row can take.
     """
+    eligible = open_ & ~padding if settings.schedule == "uniform" else open_
+    budget = reveal_budget(eligible.sum(1), number, settings.steps, settings.schedule)
+    if settings.adaptive == "threshold":
+        budget = budget.maximum(threshold_budget(found.chosen, eligible, settings.confidence_threshold))
+    elif settings.adaptive == "entropy" and found.cost is not None:
+        budget = budget.maximum(entropy_budget(found.scores, found.cost, eligible, settings.entropy_bound))
+    reveal = top_slots(found.scores, eligible, budget)
     if settings.schedule != "uniform":
-        return top_slots(scores, open_, reveal_budget(open_.sum(1), step, settings.steps, settings.schedule))
-    content = open_ & ~padding
-    budget = reveal_budget(content.sum(1), step, settings.steps, settings.schedule)
-    reveal = top_slots(scores, content, budget)
-    return torch.where((content & ~reveal).any(1, keepdim=True), reveal, open_)
+        return reveal
+    return torch.where((eligible & ~reveal).any(1, keepdim=True), reveal, open_)
 
 
-def _log_probs(
-    denoiser: Denoiser, ids: torch.Tensor, settings: LoopSettings, step: int, candidates: torch.Tensor | None
-) -> torch.Tensor:
-    """Return normalised log-probabilities ``[batch, slots, symbols]``, penalty and bias applied."""
+def _remask(state: State, settings: LoopSettings, number: int, mask_id: int) -> None:
+    """Mask the least sure revealed slots of each running row again."""
+    revealed = state.mask & ~state.open & ~state.done[:, None]
+    budget = remasking_budget(revealed.sum(1), number, settings.steps, REMASKING_CAP)
+    again = top_slots(-state.confidence, revealed, budget)
+    state.ids = state.ids.masked_fill(again, mask_id)
+    state.known = state.known.masked_fill(again, -1)
+    state.confidence = state.confidence.masked_fill(again, 0.0)
+    state.open = state.open | again
+
+
+def _fit(state: State, part: Part) -> None:
+    """Cut each canvas to its answer's bucket: what lies behind is padding, and no slot any more."""
+    pad = part.denoiser.settings.pad_token_id
+    choice = state.choice
+    draft = choice if part.candidates is None else part.candidates.gather(1, choice)
+    slots = fitted_slots(answer_lengths(draft, state.mask, pad), state.mask.sum(1))
+    beyond = state.mask & (torch.arange(state.ids.shape[1], device=slots.device) >= slots[:, None])
+    state.ids = state.ids.masked_fill(beyond, pad)
+    state.open, state.mask = state.open & ~beyond, state.mask & ~beyond
+
+
+def _regrouped(state: State, parts: list[Part]) -> list[Part]:
+    """Return the rows grouped by the width of their fitted canvases."""
+    (part,) = parts
+    widths = state.mask.sum(1).tolist()
+    small = 0 if state.ids.device.type == "cpu" else SMALL_BATCH_SLOTS
+    if part.denoiser.packed is not None:  # packed rows have no padding to be saved
+        small = state.ids.numel()
+    groups = []
+    for rows, width in group_by_width(widths, small):
+        group = part.select(torch.tensor(rows, device=state.ids.device), width)
+        group.denoiser.canvas = replace(group.denoiser.canvas, mask=state.mask[group.rows, :width])
+        groups.append(group)
+    return groups
+
+
+def _compacted(state: State, parts: list[Part]) -> list[Part]:
+    """Return the parts without the rows that are done, and without the slots that only those had."""
+    left = []
+    for part in parts:
+        rows = (~state.done[part.rows]).nonzero()[:, 0]
+        if len(rows) == len(part.rows):
+            left.append(part)
+        elif len(rows):
+            existing = part.denoiser.canvas.mask[rows].any(0).nonzero()
+            left.append(part.select(rows, int(existing.max()) + 1))
+    return left
+
+
+def _log_probs(part: Part, settings: LoopSettings, number: int, hidden: torch.Tensor) -> torch.Tensor:
+    """Return normalised log-probabilities ``[rows, slots, symbols]``, penalty and bias applied."""
+    denoiser, candidates = part.denoiser, part.candidates
     canvas = denoiser.canvas
-    hidden = denoiser.hidden(ids)
+    assert denoiser.prompt_hidden is not None  # the network has run
     logits = candidate_logits(
         denoiser.model, canvas, denoiser.prompt, denoiser.prompt_hidden, hidden, candidates
     )
     if canvas.kind == "aligned":
         logits[..., OUTSIDE] += settings.outside_bias
     else:
-        penalty = settings.pad_penalty * (1 - (step + 1) / settings.steps)
+        penalty = settings.pad_penalty * (1 - (number + 1) / settings.steps)
         if penalty > 0:
             pad = denoiser.settings.pad_token_id
             if candidates is None:
@@ -178,3 +376,19 @@ def _log_probs(
             else:
                 logits -= penalty * (candidates == pad)[:, None].to(logits.dtype)
     return logits.log_softmax(-1)
+
+
+def _first(marked: torch.Tensor, count: int) -> torch.Tensor:
+    """Return each row's first ``count`` marked slots, filled up with others, ``[rows, count]``."""
+    return (~marked).sort(dim=1, stable=True).indices[:, :count]
+
+
+def _take(values: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
+    return values.gather(1, slots[..., None].expand(-1, -1, values.shape[-1]))
+
+
+def _spread(values: torch.Tensor, slots: torch.Tensor, open_: torch.Tensor) -> torch.Tensor:
+    """Return values of some slots at their places among all, ``[rows, slots, ...]``; 0 elsewhere."""
+    whole = values.new_zeros(*open_.shape, *values.shape[2:])
+    index = slots.view(*slots.shape, *[1] * (values.dim() - 2)).expand_as(values)
+    return whole.scatter(1, index, values)

@@ -1,5 +1,6 @@
 """The network as the denoising loop sees it: a prompt encoded once, a canvas read again and again."""
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from transformers.cache_utils import DynamicCache
 from .settings import DiffusionSettings
 
 MULTIPLE = 8  # lengths that tensor cores like
+APPROXIMATE = "approximate"
 TYPE_ALIGNED, TYPE_COMPLETION = 3, 4  # token_type_ids of the canvases where the network has such
 
 
@@ -48,6 +50,11 @@ class Canvas:
     positions: torch.Tensor
     mask: torch.Tensor
     word_ids: torch.Tensor | None = None
+
+    def select(self, rows: torch.Tensor, width: int | None = None) -> "Canvas":
+        """Return the canvases of some rows, cut behind ``width`` slots."""
+        words = None if self.word_ids is None else self.word_ids[rows, :width]
+        return Canvas(self.kind, self.positions[rows, :width], self.mask[rows, :width], words)
 
     @property
     def token_type(self) -> int:
@@ -101,10 +108,18 @@ def forward_joint(
         ``[batch, slots, hidden]``, not shifted; 0 at padding.
 
     Raises:
-        ValueError: several canvases of one prompt that sees them.
+        ValueError: several canvases of one prompt that sees them, or an isolated prompt under an attention
+            kernel that takes no mask.
     """
     if attention == "full" and len(canvases) > 1:
         raise ValueError("several canvases can share a prompt only when prompt_attention is 'isolated'")
+    encoder = encoder_of(model)
+    kernel = getattr(encoder.config, "_attn_implementation", None) or ""
+    if attention == "isolated" and "flash" in kernel:
+        raise ValueError(
+            f"an isolated prompt needs an attention mask, which {kernel!r} does not take; load the model "
+            "with attn_implementation='sdpa'"
+        )
     pieces = [model.get_input_embeddings()(prompt.ids)]
     pieces += [embed(model, canvas, ids) for canvas, ids in zip(canvases, canvas_ids, strict=True)]
     masks = [prompt.mask.bool(), *(canvas.mask for canvas in canvases)]
@@ -123,7 +138,7 @@ def forward_joint(
         mask = None if bool((kept >= 0).all()) else (kept >= 0).long()
     else:
         mask = visibility(kept, attention)
-    output = encoder_of(model)(
+    output = encoder(
         inputs_embeds=embeddings,
         attention_mask=mask,
         position_ids=positions.gather(1, order),
@@ -154,41 +169,97 @@ def _take(states: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
 class Denoiser:
     """The network over one batch of prompts, called with a canvas at each step.
 
-    With an isolated prompt the prompt runs once and its keys and values are kept: exact, because the
-    prompt never sees the canvas. Otherwise every call runs prompt and canvas together.
+    Args:
+        model: the network.
+        settings: its diffusion settings.
+        prompt: the batch's prompts, padded on either side.
+        canvas: one canvas for each.
+        use_cache: whether an isolated prompt runs once and its keys and values are kept: exact, because the
+            prompt never sees the canvas. A prompt that does (full attention) runs again in every call, unless
+            ``"approximate"`` keeps its keys and values from the first one, when the canvas was blank
+            (the prefix cache of Fast-dLLM, Wu et al. 2025, arXiv 2505.22618).
+
+    Raises:
+        ValueError: ``use_cache`` is none of True, False and ``"approximate"``.
     """
 
     def __init__(
-        self, model: Any, settings: DiffusionSettings, prompt: Prompt, canvas: Canvas, use_cache: bool = True
+        self,
+        model: Any,
+        settings: DiffusionSettings,
+        prompt: Prompt,
+        canvas: Canvas,
+        use_cache: bool | str = True,
     ) -> None:
+        if use_cache not in (True, False, APPROXIMATE):
+            raise ValueError(f"use_cache must be True, False or {APPROXIMATE!r}, got {use_cache!r}")
         self.model = model
         self.settings = settings
         self.prompt = prompt
         self.canvas = canvas
-        self.forwards = 0
-        self.cached = use_cache and settings.prompt_attention == "isolated"
-        if self.cached:
+        self.cache: DynamicCache | None = None
+        self.prompt_hidden: torch.Tensor | None = None
+        isolated = settings.prompt_attention == "isolated"
+        self._keeps_first = use_cache == APPROXIMATE and not isolated
+        # The fast path, if the model has one attached: the same function over packed rows.
+        engine = getattr(model, "engine", None)
+        self.packed = None
+        if engine is not None:
+            shifted = settings.logits_shift == 1 and canvas.kind != "aligned"
+            reuse = bool(use_cache) and (isolated or self._keeps_first)
+            self.packed = engine.open(prompt, isolated=isolated, reuse=reuse, shifted=shifted)
+            self.prompt_hidden = prompt.ids.new_zeros(len(prompt.ids), 0)  # its output layer reads no prompt
+        elif use_cache and isolated:
             self.cache = DynamicCache(config=model.config)
-            self.prompt_hidden = self._run(
-                model.get_input_embeddings()(prompt.ids), prompt.mask, prompt.positions, prompt.token_types
-            )
+            embeddings = model.get_input_embeddings()(prompt.ids)
+            self.prompt_hidden = self._run(embeddings, prompt.mask, prompt.positions, prompt.token_types)
 
     def hidden(self, ids: torch.Tensor) -> torch.Tensor:
         """Return the canvas hidden states ``[batch, slots, hidden]`` that predict each slot."""
-        self.forwards += 1
-        if self.cached:
-            types = None
-            if self.prompt.token_types is not None:
-                types = torch.full_like(ids, self.canvas.token_type)
-            mask = torch.cat([self.prompt.mask, self.canvas.mask.to(self.prompt.mask.dtype)], dim=1)
-            hidden = self._run(embed(self.model, self.canvas, ids), mask, self.canvas.positions, types)
-            # Keep the prompt alone: every step starts from the same cache.
-            self.cache.crop(-ids.shape[1])
-        else:
+        if self.packed is not None:
+            return self.packed.hidden(self.canvas, ids)
+        prompt, canvas = self.prompt, self.canvas
+        if self.cache is None and not self._keeps_first:
             self.prompt_hidden, (hidden,) = forward_joint(
-                self.model, self.prompt, [self.canvas], [ids], self.settings.prompt_attention
+                self.model, prompt, [canvas], [ids], self.settings.prompt_attention
             )
+            return self._shift(hidden)
+        embeddings, positions, types = embed(self.model, canvas, ids), canvas.positions, None
+        if prompt.token_types is not None:
+            types = torch.full_like(ids, canvas.token_type)
+        mask = torch.cat([prompt.mask, canvas.mask.to(prompt.mask.dtype)], dim=1)
+        if self.cache is not None:
+            hidden = self._run(embeddings, mask, positions, types)
+        else:
+            self.cache = DynamicCache(config=self.model.config)
+            embeddings = torch.cat([self.model.get_input_embeddings()(prompt.ids), embeddings], dim=1)
+            positions = torch.cat([prompt.positions, positions], dim=1)
+            if prompt.token_types is not None and types is not None:
+                types = torch.cat([prompt.token_types, types], dim=1)
+            both = self._run(embeddings, mask, positions, types)
+            self.prompt_hidden, hidden = both.split([prompt.ids.shape[1], ids.shape[1]], dim=1)
+        # Keep the prompt alone: every step starts from the same cache.
+        self.cache.crop(-ids.shape[1])
         return self._shift(hidden)
+
+    def select(self, rows: torch.Tensor, width: int | None = None) -> "Denoiser":
+        """Return the denoiser of some rows, canvases cut behind ``width`` slots; no prompt runs again.
+
+        Args:
+            rows: indices into this batch, ``[rows]``; one may come several times.
+            width: slots to keep, default all; only slots that exist in none of the rows may be cut.
+        """
+        chosen = copy(self)
+        chosen.prompt, chosen.canvas = self.prompt.select(rows), self.canvas.select(rows, width)
+        if self.prompt_hidden is not None:
+            chosen.prompt_hidden = self.prompt_hidden[rows]
+        if self.packed is not None:
+            chosen.packed = self.packed.select(rows)
+        if self.cache is not None:
+            chosen.cache = copy(self.cache)
+            chosen.cache.layers = [copy(layer) for layer in self.cache.layers]
+            chosen.cache.batch_select_indices(rows)
+        return chosen
 
     def _run(
         self,
@@ -209,6 +280,7 @@ class Denoiser:
         return output.last_hidden_state
 
     def _shift(self, hidden: torch.Tensor) -> torch.Tensor:
+        assert self.prompt_hidden is not None  # the prompt has run by now
         return shift(self.settings, self.canvas, self.prompt, self.prompt_hidden, hidden)
 
 

@@ -19,6 +19,10 @@ class Proposal:
 class FreeProjection:
     """Every slot for itself: whatever the network likes best."""
 
+    def select(self, rows: torch.Tensor) -> "FreeProjection":
+        """Return the projection for some rows of the batch."""
+        return self
+
     def __call__(self, log_probs: torch.Tensor, known: torch.Tensor, mask: torch.Tensor) -> Proposal:
         """Return the best symbol of each slot.
 
@@ -33,6 +37,10 @@ class FreeProjection:
 class TagProjection:
     """The best valid tagging of an aligned canvas."""
 
+    def select(self, rows: torch.Tensor) -> "TagProjection":
+        """See FreeProjection."""
+        return self
+
     def __call__(self, log_probs: torch.Tensor, known: torch.Tensor, mask: torch.Tensor) -> Proposal:
         """See FreeProjection; slots that do not exist are O."""
         known = torch.where(mask, known, OUTSIDE)
@@ -45,20 +53,13 @@ class GroundedProjection:
 
     grammar: Grammar
 
+    def select(self, rows: torch.Tensor) -> "GroundedProjection":
+        """See FreeProjection."""
+        return GroundedProjection(self.grammar.select(rows))
+
     def __call__(self, log_probs: torch.Tensor, known: torch.Tensor, mask: torch.Tensor) -> Proposal:
         """See FreeProjection."""
         return Proposal(*self.grammar.project(log_probs, known, mask.sum(1)))
 
 
-def perturb(log_probs: torch.Tensor, temperature: float, generator: torch.Generator | None) -> torch.Tensor:
-    """Return log-probabilities with Gumbel noise, whose best symbol is a sample at this temperature.
-
-    For a single slot that is exact sampling; under a Viterbi pass it is perturb-and-MAP
-    (Papandreou and Yuille 2011). Temperature 0 returns them unchanged.
-    """
-    if temperature == 0:
-        return log_probs
-    # Drawn on the CPU, so that one seed gives one answer on every device.
-    device = generator.device if generator is not None else log_probs.device
-    noise = torch.rand(log_probs.shape, generator=generator, device=device).to(log_probs.device)
-    return log_probs / temperature - (-(noise.clamp(1e-20, 1 - 1e-7)).log()).log()
+Projection = FreeProjection | TagProjection | GroundedProjection

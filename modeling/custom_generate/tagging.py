@@ -5,6 +5,7 @@ O or stands first. Only that rule ties slots together, so three states (O, I, an
 dynamic programme, however many types are asked for.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,26 +44,40 @@ def best_tagging(log_probs: torch.Tensor) -> torch.Tensor:
         log_probs: of each slot, ``[batch, slots, symbols]``; padded slots must be certain to be O.
     """
     batch, slots, _ = log_probs.shape
-    marker_score, marker = log_probs[..., FIRST_MARKER:].max(-1)
-    # Scores of the states O, I, marker for every slot.
-    emit = torch.stack([log_probs[..., OUTSIDE], log_probs[..., INSIDE], marker_score], dim=-1)
-    score = emit[:, 0].clone() if slots else emit.new_zeros(batch, 3)
-    score[:, INSIDE] = NEVER
-    back = []
-    for slot in range(1, slots):
-        before_any, from_any = score.max(-1)
-        before_inside, offset = score[:, 1:].max(-1)
-        back.append(torch.stack([from_any, offset + 1, from_any], dim=-1))
-        score = emit[:, slot] + torch.stack([before_any, before_inside, before_any], dim=-1)
     if not slots:
         return torch.zeros(batch, 0, dtype=torch.long, device=log_probs.device)
-    state = score.argmax(-1)
+    marker_score, marker = log_probs[..., FIRST_MARKER:].max(-1)
+    # Scores of the states O, I, marker for every slot; from O (and from the start) no way leads to I.
+    emit = torch.stack([log_probs[..., OUTSIDE], log_probs[..., INSIDE], marker_score], dim=-1)
+    moves = emit[:, :, None].repeat(1, 1, 3, 1)
+    moves[:, :, OUTSIDE, INSIDE] = NEVER
+    moves[:, 0, :, INSIDE] = NEVER
+    # score[b, i, s]: of the best tagging of the slots up to i that ends in the state s.
+    score = _prefixes(moves, lambda pairs: pairs.amax(-2))[:, :, OUTSIDE]
+    # Where each slot was before one that is I, and before any other.
+    into_inside, into_other = score[..., 1:].argmax(-1) + 1, score.argmax(-1)
+    state = into_other[:, -1]
     states = [state]
-    for pointers in reversed(back):
-        state = pointers.gather(1, state[:, None])[:, 0]
+    for slot in range(slots - 2, -1, -1):
+        state = torch.where(state == INSIDE, into_inside[:, slot], into_other[:, slot])
         states.append(state)
     path = torch.stack(states[::-1], dim=1)
     return torch.where(path == 2, marker + FIRST_MARKER, path)
+
+
+def _prefixes(moves: torch.Tensor, reduce: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """Return the products of the first 1, 2, ... matrices, ``[batch, slots, states, states]``.
+
+    Products over log-weights, of which ``reduce`` takes the best or the sum along the second to last axis.
+    They are associative, so that each round doubles how many are joined (Hillis and Steele 1986): a few large
+    operations in place of a few small ones a slot.
+    """
+    reach = 1
+    while reach < moves.shape[1]:
+        joined = reduce(moves[:, :-reach, :, :, None] + moves[:, reach:, None])
+        moves = torch.cat([moves[:, :reach], joined], dim=1)
+        reach *= 2
+    return moves
 
 
 def spans_of(tagging: list[int]) -> list[Span]:
@@ -91,35 +106,36 @@ class SpanProbabilities:
         self._markers = table[..., FIRST_MARKER:]
         outside, inside = table[..., OUTSIDE], table[..., INSIDE]
         begins = self._markers.logsumexp(-1)
-        batch, slots = outside.shape
-        zero, never = table.new_zeros(batch), table.new_full((batch,), IMPOSSIBLE)
-        # forward[i]: mass of everything before slot i. ``open``: that ends inside a mention.
-        open_, shut = never, zero
-        forward = [zero]
-        for i in range(slots):
-            total = torch.logaddexp(open_, shut)
-            open_, shut = torch.logaddexp(total + begins[:, i], open_ + inside[:, i]), total + outside[:, i]
-            forward.append(torch.logaddexp(open_, shut))
+        zero = table.new_zeros(len(table), 1)
+        # Two states tie slots together: outside of any mention, and inside one.
+        moves = torch.stack([outside, begins, outside, torch.logaddexp(begins, inside)], dim=-1)
+        moves = moves.unflatten(-1, (2, 2))
+        # forward[i]: mass of everything before slot i, from the outside.
+        total = _prefixes(moves, lambda pairs: pairs.logsumexp(-2))[:, :, 0].logsumexp(-1)
+        self._forward = torch.cat([zero, total], dim=1)
         # closed[i]: mass of everything from slot i on, given that slot i is not I, which is what must
-        # follow a finished mention.
-        after_open, after_shut = zero, zero
-        closed = [zero]
-        for i in reversed(range(slots)):
-            opening = torch.logaddexp(begins[:, i] + after_open, outside[:, i] + after_shut)
-            after_open, after_shut = torch.logaddexp(opening, inside[:, i] + after_open), opening
-            closed.append(after_shut)
-        self._forward = torch.stack(forward, dim=1)
-        self._closed = torch.stack(closed[::-1], dim=1)
-        self._within = torch.cat([zero[:, None], inside.cumsum(1)], dim=1)
+        # follow a finished mention: as if slot i - 1 were outside.
+        backward = moves.flip(1).transpose(-1, -2)
+        rest = _prefixes(backward, lambda pairs: pairs.logsumexp(-2)).logsumexp(-2)[..., 0]
+        self._closed = torch.cat([rest.flip(1), zero], dim=1)
+        self._within = torch.cat([zero, inside.cumsum(1)], dim=1)
 
     def __call__(self, row: int, span: Span) -> float:
         """Return the probability of one span of one row."""
+        return self.of([row], [span])[0]
+
+    def of(self, rows: Sequence[int], spans: Sequence[Span]) -> list[float]:
+        """Return the probabilities of spans, each of its row."""
+        if not spans:
+            return []
+        row = torch.tensor(rows)
+        first, last, kind = torch.tensor([[s.first, s.last, s.type] for s in spans]).T
         mass = (
-            self._forward[row, span.first]
-            + self._markers[row, span.first, span.type]
-            + self._within[row, span.last + 1]
-            - self._within[row, span.first + 1]
-            + self._closed[row, span.last + 1]
+            self._forward[row, first]
+            + self._markers[row, first, kind]
+            + self._within[row, last + 1]
+            - self._within[row, first + 1]
+            + self._closed[row, last + 1]
             - self._forward[row, -1]
         )
-        return float(mass.exp().clamp(0, 1))
+        return mass.exp().clamp(0, 1).tolist()

@@ -117,9 +117,9 @@ def test_a_dream_of_full_size_names_the_symbols_of_its_aligned_canvas():
     native = dream_to_qwen2({**config, "hidden_size": 64, "rope_theta": 1e6})
     assert (native.model_type, native.is_causal, native.tie_word_embeddings) == ("qwen2", False, False)
     assert native.pad_token_id == 151643
-    from modeling.backbones import _dream_settings
+    from modeling.backbones import dream_settings
 
-    settings = DiffusionSettings(**_dream_settings(config))
+    settings = DiffusionSettings(**dream_settings(config))
     assert settings.has_aligned
     assert settings.marker_ids(200)[-1] == DREAM_FIRST_MARKER + 199 < DREAM_ROWS
 

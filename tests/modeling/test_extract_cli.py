@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,11 @@ def extractor() -> EntityExtractor:
 def write_lines(path: Path, *values: object) -> Path:
     path.write_text("".join(json.dumps(value) + "\n" for value in values), encoding="utf-8")
     return path
+
+
+def strip_scores(line: dict) -> dict:
+    """The line without the scores, which differ in the last digit between batches."""
+    return {**line, "entities": [{**e, "score": None} for e in line.get("entities", [])]}
 
 
 def read_lines(path: Path) -> list[dict]:
@@ -80,6 +86,10 @@ def test_help_comes_without_loading_torch():
         ([TEXT, "--labels", "person", "--canvas", "square"], "--canvas: invalid choice: 'square'"),
         ([TEXT, "--labels", "person", "--decoding", "guess"], "--decoding: invalid choice: 'guess'"),
         ([TEXT, "--labels", "person", "--output", "no/such/folder/x"], "there is no folder no/such/folder"),
+        ([TEXT, "--labels", "person", "--resume"], "--resume needs --output FILE and JSON Lines as input"),
+        (["-", "--labels", "person", "--resume"], "--resume needs --output FILE and JSON Lines as input"),
+        ([TEXT, "--labels", "person", "--adaptive", "magic"], "--adaptive: invalid choice: 'magic'"),
+        ([TEXT, "--labels", "person", "--quantize", "int2"], "--quantize: invalid choice: 'int2'"),
         (["caf\udce9", "--labels", "person"], "no valid Unicode: lone surrogate at character 3"),
     ],
 )
@@ -205,6 +215,58 @@ def test_unusable_lines_are_reported_and_the_rest_goes_on(tmp_path, capsys):
     assert "line 2: not UTF-8" in error
     assert "line 3: not JSON" in error
     assert "3 of 5 lines could not be used" in error
+
+
+def test_a_killed_run_goes_on_where_it_stopped(tmp_path, capsys):
+    names = ["Ada Lovelace", "Charles Babbage", "Marie Curie", "Tim Cook"]
+    values: list[object] = [
+        {"id": n, "text": f"{names[n % 4]} met {names[n % 3]} {n} times."} for n in range(150)
+    ]
+    values[7], values[40] = {"id": 7}, {"id": 40, "text": "", "line": 3, "error": "own"}
+    source = write_lines(tmp_path / "in.jsonl", *values)
+    options = ["--labels", "person", "--input", str(source), "--batch-size", "2", "--steps", "1"]
+    whole, target = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    assert main([*options, "--output", str(whole)]) == 1
+    assert "150 texts in" in capsys.readouterr().err
+    with subprocess.Popen([*COMMAND, *options, "--output", str(target)], cwd=REPOSITORY) as process:
+        while process.poll() is None and not (target.is_file() and target.stat().st_size > 0):
+            time.sleep(0.005)
+        process.kill()
+    written = target.read_bytes()
+    assert 0 < len(written) < whole.stat().st_size
+    target.write_bytes(written[: len(written) * 2 // 3 + 1])  # as if a line had been written in part
+    complete = target.read_bytes().count(b"\n")
+    assert main([*options, "--output", str(target), "--resume"]) == 1
+    error = capsys.readouterr().err
+    assert f"{complete} texts are answered already" in error
+    assert "1 of 150 lines could not be used" in error
+    assert f"{150 - complete} texts in" in error
+    assert [strip_scores(line) for line in read_lines(target)] == [
+        strip_scores(line) for line in read_lines(whole)
+    ]
+    # A third run has nothing to do, and says so.
+    done = target.read_bytes()
+    assert main([*options, "--output", str(target), "--resume"]) == 1
+    assert target.read_bytes() == done
+    assert "0 texts in" in capsys.readouterr().err
+
+
+def test_an_output_of_another_input_is_not_gone_on_with(tmp_path, capsys):
+    source = write_lines(tmp_path / "in.jsonl", {"id": 1, "text": ""}, {"id": 2, "text": ""})
+    target = tmp_path / "out.jsonl"
+    command = ["--labels", "person", "--input", str(source), "--output", str(target), "--resume"]
+    for other, message in (
+        ([{"id": 2, "text": "", "entities": []}], "line 1 of the output does not answer line 1 of the input"),
+        ([{"id": n, "text": "", "entities": []} for n in (1, 2, 3)], "more lines than the input's 2"),
+        (["not an object"], "line 1 of the output does not answer line 1"),
+    ):
+        before = write_lines(target, *other).read_bytes()
+        assert main(command) == 2
+        assert message in capsys.readouterr().err
+        assert target.read_bytes() == before
+    target.unlink()
+    assert main(command) == 0  # nothing to go on with: all is new
+    assert [line["id"] for line in read_lines(target)] == [1, 2]
 
 
 def test_a_stream_needs_no_common_labels(tmp_path):

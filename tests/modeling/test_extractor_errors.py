@@ -43,6 +43,14 @@ from tests.modeling.tiny import TYPES, tiny_dream
         ({"pad_penalty": float("nan")}, ValueError, "pad_penalty must be a finite number, got nan"),
         ({"outside_bias": "x"}, ValueError, "outside_bias must be a finite number, got 'x'"),
         ({"seed": 1.5}, ValueError, "seed must be a whole number, got 1.5"),
+        ({"decoding": "plain"}, ValueError, "decoding='plain' is for the completion canvas"),
+        ({"nested": True}, ValueError, "nested=True needs canvas='completion'"),
+        ({"nested": 1}, ValueError, "nested must be True or False, got 1"),
+        ({"remasking": "yes"}, ValueError, "remasking must be True or False, got 'yes'"),
+        ({"overlaps": "first"}, ValueError, "overlaps must be one of ('surest', 'longest'), got 'first'"),
+        ({"adaptive": "greedy"}, ValueError, "adaptive must be None or one of ('threshold', 'entropy')"),
+        ({"confidence_threshold": 0}, ValueError, "confidence_threshold must be in (0, 1], got 0"),
+        ({"use_cache": "yes"}, ValueError, "use_cache must be True, False or 'approximate', got 'yes'"),
         ({"step": 3}, TypeError, "unknown option 'step'; known are canvas, decoding, steps"),
     ],
 )
@@ -62,6 +70,17 @@ def test_wrong_arguments_are_named_with_the_fix(extractor, arguments, error, mes
 def test_a_wrong_batch_size_is_named(extractor, size):
     with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1, got"):
         extractor.batch_predict_entities(["alice"], TYPES, batch_size=size)
+
+
+@pytest.mark.parametrize("tokens", [0, -5, 2.5, True])
+def test_a_wrong_token_budget_is_named(extractor, tokens):
+    with pytest.raises(ValueError, match="batch_tokens must be a whole number of at least 1, got"):
+        extractor.batch_predict_entities(["alice"], TYPES, batch_tokens=tokens)
+
+
+def test_a_wrong_number_of_threads_is_named():
+    with pytest.raises(ValueError, match="threads must be a whole number of at least 1, got 0"):
+        EntityExtractor.from_pretrained(threads=0)
 
 
 def test_one_text_is_no_batch(extractor):

@@ -7,11 +7,17 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import TextIteratorStreamer
+from transformers.generation.streamers import BaseStreamer
 
 from modeling.custom_generate.generate import DiffusionOutput, generate
+from modeling.custom_generate.loop_settings import LoopSettings
 from modeling.custom_generate.network import Canvas, Prompt, forward_joint, position_ids
+from modeling.custom_generate.row_noise import RowNoise
 from modeling.custom_generate.settings import DiffusionSettings
+from modeling.custom_generate.task import make_task
 from modeling.custom_generate.unmasking import ALGORITHMS, REMASKING_CAP
+from tests.conftest import REPOSITORY
 from tests.modeling.tiny import tiny_bert, tiny_dream
 
 PROMPT = torch.tensor([[0, 0, 70, 81, 92, 103], [75, 86, 97, 108, 119, 130]])
@@ -60,7 +66,7 @@ def test_every_slot_is_revealed_once_and_stays(model, algorithm, schedule, canva
     for before, after in pairwise(output.history):
         known = before != ABSORBING
         assert torch.equal(after[known], before[known])
-    assert output.forwards <= 5
+    assert (output.forwards <= 5).all()
     assert ((output.confidence > 0) & (output.confidence <= 1)).sum(1).tolist() == (
         [4, 3] if canvas else [SLOTS] * 2
     )
@@ -152,21 +158,22 @@ def test_a_bias_on_o_is_added_to_its_logit(model):
 def test_sampling_repeats_with_its_seed_and_differs_without(model):
     first = run(model, temperature=1.5, seed=3).sequences
     assert torch.equal(first, run(model, temperature=1.5, seed=3).sequences)
-    assert torch.equal(
-        first, run(model, temperature=1.5, generator=torch.Generator().manual_seed(3)).sequences
-    )
+    drawn = [
+        run(model, temperature=1.5, generator=torch.Generator().manual_seed(3)).sequences for _ in range(2)
+    ]
+    assert torch.equal(*drawn)
     assert not torch.equal(first, run(model, temperature=1.5, seed=4).sequences)
     assert not torch.equal(first, run(model).sequences)
 
 
-def test_samples_follow_the_distribution(tokenizer):
+def test_samples_follow_the_distribution():
     """The noise's best symbol is a sample: the shares of 2,000 draws are the probabilities."""
-    from modeling.custom_generate.projection import perturb
-
     logits = torch.tensor([0.0, 1.0, -1.0, 2.0]).log_softmax(-1)
-    generator = torch.Generator().manual_seed(0)
+    noise, every = RowNoise([0]), torch.ones(1, 2000, dtype=torch.bool)
     for temperature in (1.0, 2.0):
-        drawn = perturb(logits.expand(1, 2000, 4), temperature, generator).argmax(-1)
+        drawn = noise.perturb(logits.expand(1, 2000, 4), temperature, [0], every, torch.tensor([4])).argmax(
+            -1
+        )
         shares = torch.bincount(drawn[0], minlength=4) / 2000
         # Four standard errors of a share.
         torch.testing.assert_close(shares, (logits / temperature).softmax(-1), atol=0.045, rtol=0)
@@ -226,3 +233,93 @@ def test_a_prompt_of_the_wrong_shape_is_refused(model, prompt):
 def test_settings_that_cannot_be_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         DiffusionSettings(mask_token_id=1, pad_token_id=0, **changes)
+
+
+class Recorder(BaseStreamer):
+    """Keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.confirmed: list[torch.Tensor] = []
+        self.drafts: list[torch.Tensor] = []
+        self.ended = 0
+
+    def put(self, value: torch.Tensor) -> None:
+        self.confirmed.append(value)
+
+    def put_draft(self, value: torch.Tensor) -> None:
+        self.drafts.append(value)
+
+    def end(self) -> None:
+        self.ended += 1
+
+
+@pytest.mark.parametrize("canvas", [{}, aligned()])
+def test_a_streamer_gets_prompt_drafts_and_canvas(model, canvas):
+    streamer = Recorder()
+    output = run(model, steps=4, streamer=streamer, **canvas)
+    start = PROMPT.shape[1]
+    prompt, final = streamer.confirmed
+    assert torch.equal(prompt, PROMPT)
+    assert torch.equal(final, output.sequences[:, start:])
+    assert streamer.ended == 1
+    assert len(streamer.drafts) == int(output.forwards.max()) == 4
+    for draft, state in zip(streamer.drafts, output.history[:, :, start:], strict=True):
+        assert ABSORBING not in draft  # a draft is the whole canvas as the network would finish it now
+        shown = state != ABSORBING
+        assert torch.equal(draft[shown], state[shown])
+    assert torch.equal(streamer.drafts[-1], final)
+
+
+def test_a_streamer_without_drafts_gets_the_canvas_alone(model, tokenizer):
+    streamer = TextIteratorStreamer(tokenizer, skip_prompt=True)
+    sequences = generate(PROMPT[1:], model=model, max_new_tokens=4, steps=2, streamer=streamer)
+    assert "".join(streamer).split() == tokenizer.decode(sequences[0, PROMPT.shape[1] :]).split()
+
+
+def test_a_streamer_that_wants_logits_is_refused(model):
+    streamer = Recorder()
+    streamer._takes_logits = True
+    with pytest.raises(ValueError, match="this streamer takes logits as drafts; masked diffusion sends it"):
+        run(model, streamer=streamer)
+
+
+def test_everything_goes_through_transformers_generate(tokenizer):
+    model = tiny_dream(tokenizer)
+    streamer = Recorder()
+    options = {
+        "steps": 6,
+        "adaptive": "entropy",
+        "entropy_bound": 2.0,
+        "fit_canvas": True,
+        "max_new_tokens": 16,
+        "num_return_sequences": 2,
+        "temperature": 1.2,
+        "seed": 4,
+        "return_dict_in_generate": True,
+    }
+    output = model.generate(
+        PROMPT,
+        attention_mask=MASK,
+        custom_generate=str(REPOSITORY / "modeling"),
+        trust_remote_code=True,
+        streamer=streamer,
+        **options,
+    )
+    own = generate(PROMPT, model=model, attention_mask=MASK, **options)
+    assert torch.equal(output.sequences, own.sequences)
+    assert torch.equal(output.forwards, own.forwards)
+    assert len(output.sequences) == 4
+    assert streamer.drafts
+
+
+def test_the_aligned_canvas_has_no_plain_decoding(model):
+    with pytest.raises(ValueError, match="decoding='plain' is for the completion canvas"):
+        run(model, decoding="plain", **aligned())
+
+
+def test_sampling_needs_noise(model):
+    canvas = Canvas("completion", MASK.sum(1, keepdim=True) + torch.arange(3), torch.ones(2, 3).bool())
+    prompt = Prompt(PROMPT, MASK, position_ids(MASK))
+    task = make_task(model, DiffusionSettings.of(model), prompt, canvas, LoopSettings(temperature=1.0))
+    with pytest.raises(ValueError, match="sampling with a temperature needs noise"):
+        next(task.steps())

@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modeling.encoding import PromptEncoder
-from modeling.planning import OVERLAP, Entity, Limits, flat, group_types, plan
+from modeling.planning import OVERLAP, Entity, Limits, flat, group_types, nested, pack, plan, split
 from modeling.pointer_init import pointer_settings
 from modeling.words import split_words
 from tests.modeling.tiny import TYPES, toy_rows
@@ -132,3 +132,79 @@ def test_many_entities_are_put_together_quickly():
     kept = flat(found)
     assert 20_000 < len(kept) <= 40_000
     assert all(a.end <= b.start for a, b in pairwise(kept))
+
+
+@given(st.lists(entities, max_size=25))
+def test_of_two_that_overlap_the_longest_stays_on_request(found):
+    kept: list[Entity] = []
+    for entity in sorted(found, key=lambda e: (e.start - e.end, -e.score, e.start, e.label)):
+        if all(entity.end <= other.start or other.end <= entity.start for other in kept):
+            kept.append(entity)
+    assert flat(found, "longest") == sorted(kept, key=lambda e: e.start)
+
+
+@given(st.lists(entities, max_size=25), st.sampled_from(["surest", "longest"]))
+def test_nested_entities_hold_one_another_but_never_cross(found, overlaps):
+    kept = nested(found, overlaps)
+    assert len({(e.start, e.end, e.label) for e in kept}) == len(kept)
+    assert [(e.start, -e.end) for e in kept] == sorted((e.start, -e.end) for e in kept)
+    for i, one in enumerate(kept):
+        for other in kept[i + 1 :]:
+            # In order of occurrence, the outer one first.
+            assert other.start >= one.end or other.end <= one.end
+    # What is left out crosses, or repeats, one that stays.
+    for entity in found:
+        if entity not in kept:
+            assert any(
+                (k.start < entity.start < k.end < entity.end)
+                or (entity.start < k.start < entity.end < k.end)
+                or (k.start, k.end, k.label) == (entity.start, entity.end, entity.label)
+                for k in kept
+            )
+    assert {(e.start, e.end) for e in flat(found, overlaps)} <= {(e.start, e.end) for e in found}
+
+
+@given(
+    st.lists(st.integers(0, 60), min_size=1, max_size=20),
+    st.integers(1, 8),
+    st.none() | st.integers(1, 400),
+)
+@settings(max_examples=30)
+def test_batches_hold_every_request_once_within_both_bounds(encoder, lengths, rows, tokens):
+    documents = [(["city"], "x " * n + "y") for n in lengths]
+    requests = plan(encoder, documents, Limits())
+    batches = list(pack(requests, rows, tokens))
+    assert sorted(r.document for batch in batches for r in batch) == list(range(len(lengths)))
+    sizes = [request.size for batch in batches for request in batch]
+    assert sizes == sorted(sizes, reverse=True)
+    for batch in batches:
+        assert len(batch) <= rows
+        assert tokens is None or len(batch) == 1 or len(batch) * batch[0].size <= tokens
+    for this, following in pairwise(batches):  # no batch could have taken the next request too
+        full = len(this) == rows or (tokens is not None and (len(this) + 1) * this[0].size > tokens)
+        assert full, following
+
+
+def test_halves_report_what_the_whole_would(encoder):
+    (whole, *rest) = plan(encoder, [(TYPES, LONG)], Limits(prompt_tokens=200))
+    for request in (whole, rest[0]):
+        first, second = split(encoder, request, spent=5)
+        assert (first.keep_from, second.keep_to) == (request.keep_from, request.keep_to)
+        assert first.keep_to == second.keep_from
+        assert (first.spent, second.spent) == (5, 0)
+        words = {(a + r.offset, b + r.offset) for r in (first, second) for a, b in r.prompt.words}
+        assert words == {(a + request.offset, b + request.offset) for a, b in request.prompt.words}
+        for half in (first, second):
+            assert LONG[half.offset :].startswith(half.prompt.text)
+            assert half.prompt.types == request.prompt.types
+            assert len(half.prompt.words) < len(request.prompt.words)
+        # A mention of half the overlap is whole in the half that reports it.
+        reach = OVERLAP // 2
+        for at in range(len(request.prompt.words) - reach):
+            start = request.offset + request.prompt.words[at][0]
+            end = request.offset + request.prompt.words[at + reach - 1][1]
+            if request.keep_from <= start < request.keep_to:
+                own = first if start < first.keep_to else second
+                assert own.offset <= start < end <= own.offset + len(own.prompt.text)
+    (short,) = plan(encoder, [(TYPES, "alice met bob " * 10)], Limits())
+    assert split(encoder, short) == []
