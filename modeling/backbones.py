@@ -125,7 +125,7 @@ def _load_network(
             )
         native = dream_to_qwen2(config) if kind in DREAM_TYPES else Qwen2Config.from_dict(config)
         architecture, options = Qwen2ForCausalLM, {"config": native, "dtype": dtype or "auto"}
-        defaults = _dream_settings(config)
+        defaults = dream_settings(config)
     elif kind == PointerBertConfig.model_type:
         architecture, options = PointerBert, {"dtype": dtype or torch.float32}
         defaults = {}
@@ -206,7 +206,12 @@ def _settle(model: Any, source: str, revision: str | None, defaults: dict[str, A
     settings.apply(model)
 
 
-def _dream_settings(config: dict[str, Any]) -> dict[str, Any]:
+def dream_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of DiffusionSettings that a Dream config fixes, None where it names no token.
+
+    Args:
+        config: the content of Dream's ``config.json``.
+    """
     settings = {
         "mask_token_id": config.get("mask_token_id"),
         "pad_token_id": config.get("pad_token_id", config.get("eos_token_id")),

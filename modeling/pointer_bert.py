@@ -128,4 +128,5 @@ class PointerBert(BertPreTrainedModel, GenerationMixin):
         return torch.tensor([ids])
 
 
-AutoConfig.register(PointerBertConfig.model_type, PointerBertConfig)
+# A published copy of this file may be imported beside it.
+AutoConfig.register(PointerBertConfig.model_type, PointerBertConfig, exist_ok=True)

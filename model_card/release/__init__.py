@@ -1,0 +1,3 @@
+"""The release: every artefact assembled, checked, compared with the Hub and uploaded."""
+
+VERSION = "1.0.0"
