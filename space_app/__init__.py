@@ -1,0 +1,1 @@
+"""The demo Space: a Gradio page and an API over `modeling.EntityExtractor`."""
