@@ -13,13 +13,50 @@ DEMO_TEXTS = \
 	"It rained all afternoon, so we stayed at home."
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types
+.PHONY: help demo space data train train-smoke eval unique speed paper evidence test lint types
 
 help:  ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*  ## ' $(MAKEFILE_LIST) | sed 's/:.*  ## /\t/' | expand -t 16
 
 demo: $(VENV)/.use  ## install, then extract entities from a few sentences with the embedded model
 	@HF_HUB_OFFLINE=1 $(RUN) -m modeling.extract --labels "$(DEMO_LABELS)" $(DEMO_TEXTS)
+
+space: $(VENV)/.space  ## serve the demo page on http://127.0.0.1:7860
+	$(RUN) space_app/app.py
+
+# The phases of the project. MODEL: a Hub id or folder. DATA: folder of the benchmarks, otherwise they are downloaded.
+# LIMIT=5 tries everything on five sentences of each set, and keeps the outcome among the runs.
+MODEL ?= mini
+CONFIG ?= modeling/configs/train_dream_sft.yaml
+MEASURE = --model $(MODEL) $(if $(DATA),--data $(DATA)) $(if $(LIMIT),--limit $(LIMIT)) $(if $(DEVICE),--device $(DEVICE)) \
+	$(if $(BATCH),--batch-size $(BATCH))
+
+data: $(VENV)/.use  ## phase 1: format Pile-NER for training (SOURCE=FILE TOKENIZER=DIR; otherwise downloads)
+	$(RUN) -m dataset_builder.build $(if $(SOURCE),--source $(SOURCE)) $(if $(TOKENIZER),--tokenizer $(TOKENIZER)) \
+		--output runs/pile_ner
+
+train: $(VENV)/.use  ## phase 2: train (CONFIG=FILE.yaml, FLAGS="--max_steps 100")
+	$(RUN) train_sft.py --config $(CONFIG) $(FLAGS)
+
+train-smoke: $(VENV)/.use  ## train a tiny network on the CPU in a minute, and check that it learnt and loads
+	$(RUN) -m tests.modeling.smoke runs/smoke
+
+eval: $(VENV)/.use  ## phase 3: F1 on the seven benchmarks, in every reading (MODEL, DATA, LIMIT, DEVICE)
+	$(RUN) -m model_card.experiments.main $(MEASURE)
+
+unique: $(VENV)/.use  ## phase 4: what only diffusion can do: self-correction, uncertainty, denoising, hallucination
+	for name in self_correction uncertainty denoising hallucination; do \
+		$(RUN) -m model_card.experiments.$$name $(MEASURE) || exit 1; done
+
+speed: $(VENV)/.use  ## phase 5: speed (REPLAY=FILE, DEVICE=cuda or cpu)
+	$(RUN) -m model_card.speed --device $(or $(DEVICE),cpu) $(if $(REPLAY),--replay $(REPLAY)) $(FLAGS)
+
+paper: $(VENV)/.evidence  ## phase 6: the card, its tables and pictures, from the results files
+	$(RUN) -m model_card.build --model $(MODEL)
+	$(RUN) -m model_card.render
+
+evidence: $(VENV)/.evidence  ## all experiments and the card, from nothing; what is done is kept (MODEL, DATA, LIMIT, DEVICE)
+	$(RUN) -m model_card.evidence $(MEASURE)
 
 test: $(VENV)/.dev  ## run the whole test suite
 	$(RUN) -m pytest -n 2
@@ -40,6 +77,14 @@ $(VENV)/.use: requirements.txt | $(VENV)/bin/pip
 	$(RUN) -m pip install --disable-pip-version-check -q -r requirements.txt
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements-space.txt requirements.txt | $(VENV)/bin/pip
-	$(RUN) -m pip install --disable-pip-version-check -q -r requirements-dev.txt
+$(VENV)/.space: requirements-space.txt requirements.txt | $(VENV)/bin/pip
+	$(RUN) -m pip install --disable-pip-version-check -q -r requirements-space.txt
 	@touch $@ $(VENV)/.use
+
+$(VENV)/.evidence: requirements-evidence.txt requirements.txt | $(VENV)/bin/pip
+	$(RUN) -m pip install --disable-pip-version-check -q -r requirements-evidence.txt
+	@touch $@ $(VENV)/.use
+
+$(VENV)/.dev: requirements-dev.txt requirements-evidence.txt requirements-space.txt requirements.txt | $(VENV)/bin/pip
+	$(RUN) -m pip install --disable-pip-version-check -q -r requirements-dev.txt
+	@touch $@ $(VENV)/.space $(VENV)/.evidence $(VENV)/.use

@@ -33,7 +33,7 @@ from modeling.loss import DiffusionLoss, TrainingBatch
 from modeling.template import render_completion, render_prompt
 
 # config.json of Dream-org/Dream-v0-Base-7B, the fields that matter.
-DREAM_7B = {
+DREAM_7B: dict[str, Any] = {
     "model_type": "Dream",
     "architectures": ["DreamModel"],
     "hidden_size": 3584,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from model_card.benchmarks import BENCHMARKS
+from model_card.tables import registry, speed
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "model_card" / "results"
@@ -110,6 +111,19 @@ def mini_training() -> str:
     )
 
 
+def speed_gpu() -> str:
+    """Throughput and latency at Dream-7B's shape beside UniNER-7B's work on vLLM."""
+    report = load("speed_h100")
+    parts = (speed.gpu_rates(report), speed.gpu_latency(report), speed.gpu_terms(report), _origin(report))
+    return "\n\n".join(parts)
+
+
+def speed_cpu() -> str:
+    """Throughput and latency of the embedded default beside GLiNER-small's backbone."""
+    report = load("speed_cpu")
+    return "\n\n".join((speed.cpu_rates(report), _origin(report)))
+
+
 def _origin(report: dict[str, Any]) -> str:
     versions = ", ".join(
         f"{name} {v}" for name, v in report["versions"].items() if name in ("torch", "transformers")
@@ -124,11 +138,17 @@ FIGURES: dict[str, Callable[[], str]] = {
     "mini-mix": mini_mix,
     "mini-training": mini_training,
     "full-shape": full_shape,
+    "speed-gpu": speed_gpu,
+    "speed-cpu": speed_cpu,
 }
 
 
-def render(text: str) -> str:
+def render(text: str, folder: Path | None = None) -> str:
     """Return the text with every block filled anew.
+
+    Args:
+        text: Markdown with blocks.
+        folder: results files of the model that the text is about; None: the embedded model's.
 
     Raises:
         KeyError: a block names a figure that does not exist.
@@ -136,9 +156,12 @@ def render(text: str) -> str:
 
     def fill(match: re.Match[str]) -> str:
         name = match["name"]
-        if name not in FIGURES:
-            raise KeyError(f"no figure is called {name!r}; known are {', '.join(FIGURES)}")
-        return f"{match[1]}{FIGURES[name]()}\n{match[4]}"
+        if name in FIGURES:
+            return f"{match[1]}{FIGURES[name]()}\n{match[4]}"
+        known = {**FIGURES, **registry.TABLES, **registry.IMAGES}
+        if name not in known:
+            raise KeyError(f"no figure is called {name!r}; known are {', '.join(known)}")
+        return f"{match[1]}{registry.fill(name, folder or RESULTS / 'mini')}\n{match[4]}"
 
     return _BLOCK.sub(fill, text)
 

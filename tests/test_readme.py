@@ -15,6 +15,8 @@ import pytest
 from datasets import load_dataset
 
 from model_card import render
+from modeling import convert_dream, merge
+from tests.hub.models import make_models
 from tests.modeling.tiny import save_encoder, toy_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,6 +53,10 @@ def test_every_command_is_covered_here() -> None:
         "dataset_builder.mix",
         "train_sft.py",
         "model_card.evaluate",
+        "model_card.integrations",
+        "model_card.release",
+        "modeling.convert_dream",
+        "modeling.merge",
     )
     assert COMMANDS
     assert all(any(kind in command for kind in kinds) for command in COMMANDS)
@@ -141,6 +147,28 @@ def test_dream_training_command_says_what_it_cannot_reach(tmp_path: Path) -> Non
     assert result.returncode != 0
     assert "Dream-org/Dream-v0-Base-7B" in result.stderr
     assert "cannot reach the Hugging Face Hub" in result.stderr
+
+
+def test_release_commands(tmp_path: Path) -> None:
+    models = make_models(tmp_path)
+    conversion = command_with("modeling.convert_dream").replace(
+        "Dream-org/Dream-v0-Base-7B", str(models.published)
+    )
+    assert convert_dream.main(shlex.split(conversion.replace("runs/", f"{tmp_path}/runs/"))[3:]) == 0
+    assert (tmp_path / "runs" / "dream" / "conversion.json").is_file()
+    merging = command_with("modeling.merge").replace("runs/sft", str(models.adapter))
+    assert merge.main(shlex.split(merging.replace("runs/", f"{tmp_path}/runs/"))[3:]) == 0
+    assert (tmp_path / "runs" / "merged" / "merge.json").is_file()
+    result = run(command_with("model_card.release"), ROOT)
+    assert result.returncode == 0, result.stderr
+    assert "not compared with the Hub" in result.stdout
+
+
+def test_integrations_command(shared: Path) -> None:
+    command = command_with("model_card.integrations").replace("DIR", str(shared / "data" / "benchmarks"))
+    result = run(f"{command} --limit 1 --only mit_movie", ROOT)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "pipeline differs in 0" in result.stdout
 
 
 def test_make_targets_exist() -> None:

@@ -66,6 +66,36 @@ def test_a_second_run_reuses_what_is_done(
     assert results["aligned, T=1"] == json.loads(first)["results"]["aligned, T=1"]
 
 
+def test_adaptive_steps_are_printed_with_their_mean_forwards(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "adaptive.json"
+    command = ["--data", str(shared / "data" / "benchmarks"), "--only", "mit_restaurant", "--limit", "6"]
+    adaptive = ["--adaptive", "threshold", "0.7", "--quantize", "int8", "--output", str(output)]
+    assert main([*command, *adaptive, "--device", "cpu"]) == 0
+    assert "forwards" in capsys.readouterr().out
+    report = json.loads(output.read_text())
+    assert report["dtype"] == "int8"
+    (scores,) = report["results"]["aligned, threshold 0.7, T<=4"].values()
+    assert 1 <= scores["forwards"] <= 4
+    assert (scores["truncated"], scores["repeated"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (["luck", "1"], "rule must be one of threshold, entropy"),
+        (["entropy", "x"], "must be a number, got 'x'"),
+    ],
+)
+def test_a_wrong_adaptive_rule_is_named(
+    rule: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["--adaptive", *rule])
+    assert message in capsys.readouterr().err
+
+
 def test_missing_data_is_an_error_and_no_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,5 +104,10 @@ def test_missing_data_is_an_error_and_no_traceback(
 
 
 def test_table_has_the_mean() -> None:
-    scores = {"aligned, T=1": {"crossner_ai": {"f1": 0.4}, "mit_movie": {"f1": 0.6}}}
-    assert table(scores, ["crossner_ai", "mit_movie"]).splitlines()[1].split()[-1] == "50.0"
+    scores = {
+        "aligned, T=1": {
+            "crossner_ai": {"f1": 0.4, "forwards": 1.0},
+            "mit_movie": {"f1": 0.6, "forwards": 2.0},
+        }
+    }
+    assert table(scores, ["crossner_ai", "mit_movie"]).splitlines()[1].split()[-2:] == ["50.0", "1.50"]

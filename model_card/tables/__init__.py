@@ -1,0 +1,1 @@
+"""Tables and sentences of the card, each drawn from one results file."""
