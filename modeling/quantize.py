@@ -14,7 +14,7 @@ QUANTIZATIONS = ("int8",)
 def quantize_encoder(model: Any, quantize: str) -> Any:
     """Quantise the encoder's linear layers in place, and return the model; output layers stay as they are.
 
-    ``"int8"`` is torch's dynamic quantisation: weights are stored as 8-bit integers with one scale a layer,
+    ``"int8"`` is torch's dynamic quantisation: weights are stored as 8-bit integers with one scale an output,
     activations are rounded as they come. It runs on the CPU and cannot be trained.
 
     Raises:
@@ -34,5 +34,6 @@ def quantize_encoder(model: Any, quantize: str) -> Any:
     with warnings.catch_warnings():
         # torch says that this will move to another package some day, and some of its own calls are old.
         warnings.simplefilter("ignore")
-        torch.ao.quantization.quantize_dynamic(encoder, {nn.Linear}, dtype=torch.qint8, inplace=True)
+        recipe = {nn.Linear: torch.ao.quantization.per_channel_dynamic_qconfig}
+        torch.ao.quantization.quantize_dynamic(encoder, recipe, inplace=True)
     return model
