@@ -74,8 +74,8 @@ class EntityExtractor:
             dtype: of the weights; default: bf16 on a GPU, fp32 on the CPU.
             canvas: see EntityExtractor.
             revision: branch, tag or commit of a Hub repository.
-            quantize: ``"int8"`` runs the encoder in 8-bit integers, several times faster on a CPU at nearly
-                the same answers; see ``modeling.quantize``.
+            quantize: ``"int8"`` runs the encoder in 8-bit integers: two to three times faster on a CPU,
+                and a little less exact; see ``modeling.quantize``.
             threads: CPU threads of torch, in the whole process; default: as they are.
             engine: ``"packed"`` (for Dream's shape; an adapter is merged) or ``"plain"``; default: packed on
                 a GPU where the model can; see ``modeling.engines``.
