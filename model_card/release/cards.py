@@ -89,10 +89,11 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _measured_on(folder: Path, results: Iterable[Path]) -> dict[str, Any] | None:
-    """Return the results that were measured on these very weights, if there are any."""
+    """Return the results with the most settings that were measured on these very weights, if there are any."""
     own = weights_sha256(str(folder))
-    reports = (_json(path) for path in results)
-    return next((r for r in reports if r.get("weights_sha256") == own and r.get("results")), None)
+    reports = [r for r in map(_json, results) if r.get("weights_sha256") == own and r.get("results")]
+    best = max(reports, key=lambda report: len(_rows(report)), default=None)
+    return best if best is not None and _rows(best) else None
 
 
 def _rows(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
