@@ -89,7 +89,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _measured_on(folder: Path, results: Iterable[Path]) -> dict[str, Any] | None:
-    """Return the results with the most settings that were measured on these very weights, if there are any."""
+    """Return the results of these very weights with the most settings, if there are any."""
     own = weights_sha256(str(folder))
     reports = [r for r in map(_json, results) if r.get("weights_sha256") == own and r.get("results")]
     best = max(reports, key=lambda report: len(_rows(report)), default=None)
