@@ -9,16 +9,19 @@ one process sees it at once, in pieces, or several processes share it.
 import hashlib
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple, overload
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
 from modeling.noise import BatchPlace
 
 CHUNK = 50  # global batches' worth of rows that are sorted by length together
+_BITS = 20  # of a seed for each fraction
 DRAW = "draw"  # the key of a row's Draw
 PLACE, REPEATED = "place", "repeated"  # what DrawnCollator adds
 
@@ -72,17 +75,27 @@ class DrawnRows(Dataset):
         return [{**row, DRAW: draw} for row, draw in zip(rows, draws, strict=True)]
 
 
-def generators(rows: Sequence[Mapping[str, Any]]) -> tuple[random.Random, list[random.Random]]:
-    """Return what to draw a batch's choices from, and each row's own.
+def seeds_of(rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Return what each row's choices are drawn from.
 
-    Of drawn rows the first depends on the global batch alone and the others on the row's use alone, so that
-    neither changes with who shares the batch. Without draws all come from torch's global random state.
+    Of drawn rows it depends on the row's use alone, so that it does not change with who shares the batch.
+    Without draws all come from torch's global random state.
     """
     if rows and DRAW in rows[0]:
-        draws: list[Draw] = [row[DRAW] for row in rows]
-        return random.Random(draws[0].step), [random.Random(draw.seed) for draw in draws]
-    common = random.Random(int(torch.randint(2**62, ())))
-    return common, [common] * len(rows)
+        return [row[DRAW].seed for row in rows]
+    return torch.randint(2**62, (len(rows),)).tolist()
+
+
+@overload
+def fraction(seed: int, part: int) -> float: ...
+@overload
+def fraction(seed: np.ndarray, part: int) -> np.ndarray: ...
+def fraction(seed: Any, part: int) -> Any:
+    """Return the number in [0, 1) that part 0, 1 or 2 of a seed's bits spells: a draw that costs nothing.
+
+    Of one seed or of an array of them.
+    """
+    return ((seed >> (_BITS * part)) & (2**_BITS - 1)) / 2**_BITS
 
 
 @dataclass
@@ -120,7 +133,7 @@ class GlobalBatchSampler(Sampler[list[Draw]]):
         processes: how many processes share a global batch.
         process: which of them this one is.
         accumulation: how many batches a process takes per optimiser step.
-        drawn_length: of a row's number and the seed of its use; default the row's own length.
+        drawn_lengths: of rows' numbers and the seeds of their uses, arrays; default the rows' own lengths.
 
     Raises:
         ValueError: neither or both of ``batch_size`` and ``budget``, or one that is not positive; no rows.
@@ -136,7 +149,7 @@ class GlobalBatchSampler(Sampler[list[Draw]]):
         processes: int = 1,
         process: int = 0,
         accumulation: int = 1,
-        drawn_length: Callable[[int, int], int] | None = None,
+        drawn_lengths: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     ) -> None:
         if (batch_size is None) == (budget is None):
             raise ValueError("give either batch_size (rows) or budget (tokens) of a batch")
@@ -153,31 +166,35 @@ class GlobalBatchSampler(Sampler[list[Draw]]):
         self.seed = seed
         self.processes = processes
         self.process = process
-        self.drawn_length = drawn_length
+        self.drawn_lengths = drawn_lengths
         self.ways = processes * accumulation
         self.epoch = 0
-        self._planned: dict[int, list[list[Draw]]] = {}
+        self._planned: dict[int, list[_Step]] = {}
+        # Of a budget: the pass to draw next, rows left over by the last one, steps not yet in an epoch.
+        self._passes, self._rest, self._ready = 0, list[_Use](), list[_Step]()
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose batches the next iteration yields."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._batches(0))
+        return sum(-(-len(step.rows) // (step.size * self.processes)) for step in self._steps(0))
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        yield from self._batches(self.epoch)
+        # Of W processes, process w takes batches w, w + W, ... of a step.
+        for step in self._steps(self.epoch):
+            shared = _shared(step.rows, step.size, self.processes, self.seed, "step", step.number)
+            yield from shared[self.process :: self.processes]
 
-    def _batches(self, epoch: int) -> list[list[Draw]]:
-        """Return this process's share: of W processes, process w takes batches w, w + W, ... of a step."""
+    def _steps(self, epoch: int) -> list["_Step"]:
+        """Return the global batches of an epoch."""
         if epoch not in self._planned:
             steps = self._by_rows(epoch) if self.budget is None else self._by_budget(epoch)
-            own = [batch for step in steps for batch in step[self.process :: self.processes]]
             # The first epoch is kept for its length, which is every epoch's.
-            self._planned = {0: self._planned.get(0, own), epoch: own}
+            self._planned = {0: self._planned.get(0, steps), epoch: steps}
         return self._planned[epoch]
 
-    def _by_rows(self, epoch: int) -> list[list[list[Draw]]]:
+    def _by_rows(self, epoch: int) -> list["_Step"]:
         """Return the steps of one pass: global batches of ``batch_size`` rows a batch."""
         assert self.batch_size is not None
         rows, rng = self._pass(epoch)
@@ -190,48 +207,47 @@ class GlobalBatchSampler(Sampler[list[Draw]]):
         rng.shuffle(steps)
         # The smaller last batch holds any rows, not the longest ones.
         steps += [rows[whole:]] if whole < len(rows) else []
-        return [_shared(step, self.batch_size, self.processes, self.seed, "step", epoch) for step in steps]
+        return [_Step(epoch, step, self.batch_size) for step in steps]
 
-    def _by_budget(self, epoch: int) -> list[list[list[Draw]]]:
+    def _by_budget(self, epoch: int) -> list["_Step"]:
         """Return as many steps as the first pass needs, from passes that run on behind each other."""
-        steps: list[list[list[Draw]]] = []
-        rest: list[Draw] = []
-        size = skipped = number = 0
-        while not size or len(steps) < size:
-            rows, rng = self._pass(number)
-            found, rest = self._within_budget(rest + rows)
-            rng.shuffle(found)
-            size = size or len(found)
-            skip = min(len(found), epoch * size - skipped)
-            steps += [
-                _shared(step, len(step) // self.ways, self.processes, self.seed, "step", number)
-                for step in found[skip:]
-            ]
-            skipped += skip
-            number += 1
-        return steps[:size]
+        size = len(self._planned.get(0, ()))
+        done = max(self._planned, default=-1)
+        if epoch != done + 1:  # a run that was stopped goes on here: draw what came before once more
+            self._passes, self._rest, self._ready = 0, [], []
+            done = -1
+        steps: list[_Step] = []
+        for _ in range(epoch - done):
+            while not size or len(self._ready) < size:
+                rows, rng = self._pass(self._passes)
+                found, self._rest = self._within_budget(self._rest + rows)
+                rng.shuffle(found)
+                size = size or len(found)
+                self._ready += [_Step(self._passes, step, len(step) // self.ways) for step in found]
+                self._passes += 1
+            steps, self._ready = self._ready[:size], self._ready[size:]
+        return steps
 
-    def _pass(self, number: int) -> tuple[list[Draw], random.Random]:
-        """Return the rows of one pass over the data, shuffled, and the generator that shuffled them."""
+    def _pass(self, number: int) -> tuple[list["_Use"], random.Random]:
+        """Return the rows of one pass over the data, shuffled, and a generator for what follows."""
         rng = random.Random(derived_seed(self.seed, "order", number))
-        rows, reached, start = [], 0.0, rng.random()
-        for index, weight in enumerate(self.weights):
-            # Systematic sampling: each row as often as its weight says on average, the same total every pass.
-            low, reached = reached, reached + weight
-            for k in range(int(reached + start) - int(low + start)):
-                seed = derived_seed(self.seed, number, index, k)
-                length = self.drawn_length(index, seed) if self.drawn_length else self.lengths[index]
-                rows.append(Draw(index, seed, length))
-        rng.shuffle(rows)
-        return rows, rng
+        # Systematic sampling: each row as often as its weight says on average, the same total every pass.
+        reached = np.floor(np.cumsum(self.weights) + rng.random()).astype(np.int64)
+        indices = np.repeat(np.arange(len(reached)), np.diff(reached, prepend=0))
+        drawn = np.random.default_rng(derived_seed(self.seed, "rows", number))
+        order = drawn.permutation(len(indices))
+        rows, seeds = indices[order], drawn.integers(2**62, size=len(indices))
+        own = np.asarray(self.lengths, dtype=np.int64)[rows]
+        lengths = own if self.drawn_lengths is None else self.drawn_lengths(rows, seeds)
+        return list(map(_Use, lengths.tolist(), rows.tolist(), seeds.tolist())), rng
 
-    def _within_budget(self, rows: list[Draw]) -> tuple[list[list[Draw]], list[Draw]]:
+    def _within_budget(self, rows: list["_Use"]) -> tuple[list[list["_Use"]], list["_Use"]]:
         """Cut rows into global batches within the budget; return those, and rows too few to share."""
         assert self.budget is not None
-        mean = sum(draw.length for draw in rows) / max(len(rows), 1)
+        mean = sum(use.length for use in rows) / max(len(rows), 1)
         size = max(1, int(CHUNK * self.ways * self.budget / max(mean, 1)))
-        steps: list[list[Draw]] = []
-        rest: list[Draw] = []
+        steps: list[list[_Use]] = []
+        rest: list[_Use] = []
         for at in range(0, len(rows), size):
             chunk = _sorted(rest + rows[at : at + size])  # ascending: a batch's last row is its longest
             first = 0
@@ -248,19 +264,35 @@ class GlobalBatchSampler(Sampler[list[Draw]]):
         return steps, rest
 
 
-def _sorted(rows: list[Draw]) -> list[Draw]:
-    return sorted(rows, key=lambda draw: draw.length)
+class _Use(NamedTuple):
+    """One use of a row before its place is known: a Draw's first fields, light, for there are many."""
+
+    length: int
+    row: int
+    seed: int
 
 
-def _shared(rows: list[Draw], size: int, processes: int, *seed: int | str) -> list[list[Draw]]:
+class _Step(NamedTuple):
+    """A global batch: the pass it is of, its rows, and the most rows of a batch."""
+
+    number: int
+    rows: list[_Use]
+    size: int
+
+
+def _sorted(rows: list[_Use]) -> list[_Use]:
+    return sorted(rows, key=itemgetter(0))
+
+
+def _shared(rows: list[_Use], size: int, processes: int, *seed: int | str) -> list[list[Draw]]:
     """Cut a global batch into batches of at most ``size`` rows, as many for every process, none empty."""
     count = -(-len(rows) // (size * processes)) * processes
     rows = _sorted(rows)
     # Fewer rows than processes: some come twice, as accelerate does it, for no process may stand idle.
-    twice = [replace(rows[i % len(rows)], repeated=True) for i in range(count - len(rows))]
-    rows = [*rows, *twice]
-    step = derived_seed(*seed, *(draw.seed for draw in rows))
-    placed = [replace(row, step=step, position=i, total=len(rows)) for i, row in enumerate(rows)]
+    own = len(rows)
+    rows = [*rows, *(rows[i % own] for i in range(count - own))]
+    step = derived_seed(*seed, *(use.seed for use in rows))
+    placed = [Draw(use.row, use.seed, use.length, step, i, len(rows), i >= own) for i, use in enumerate(rows)]
     edges = [len(placed) * i // count for i in range(count + 1)]
     return [placed[a:b] for a, b in pairwise(edges)]
 
@@ -288,7 +320,7 @@ class EvaluationSampler(Sampler[list[Draw]]):
         processes: int = 1,
         process: int = 0,
     ) -> None:
-        rows = [Draw(i, derived_seed(seed, i, k), n) for i, n in enumerate(lengths) for k in range(draws)]
+        rows = [_Use(n, i, derived_seed(seed, i, k)) for i, n in enumerate(lengths) for k in range(draws)]
         batches = _shared(rows, batch_size, processes, seed) if rows else []
         self._own = batches[process::processes]
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from modeling.batching import generators
+from modeling.batching import fraction, seeds_of
 from modeling.custom_generate.settings import DiffusionSettings
 from modeling.encoding import EncodedPrompt, PromptEncoder
 from modeling.queries import Query, QuerySampler
@@ -78,22 +78,13 @@ def completion_tensors(lengths: Sequence[int], starts: Sequence[int]) -> dict[st
     }
 
 
-def random_truncation(
-    lengths: Sequence[int], longest: int, rngs: Sequence[random.Random], others: Sequence[int] = ()
-) -> list[int]:
-    """Return for each answer a canvas length: that of another answer, never less than its own.
+def room(answers: Sequence[int], seed: int) -> int:
+    """Return the canvas length that the use of a row with this seed gets: that of another answer.
 
     So the network learns from canvases of all lengths that an answer ends where it ends, and the padding
-    does not drown it.
-
-    Args:
-        lengths: of the answers of the batch.
-        longest: the most that a canvas may have.
-        rngs: each answer's generator.
-        others: lengths to draw from; default those of the batch.
+    does not drown it. A longer answer takes its own length. 0 if there are no ``answers``.
     """
-    pool = others or lengths
-    return [min(longest, max(own, rng.choice(pool))) for own, rng in zip(lengths, rngs, strict=True)]
+    return answers[int(fraction(seed, 2) * len(answers))] if answers else 0
 
 
 def labels(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -112,7 +103,7 @@ class CompletionCollator:
         settings: its diffusion settings.
         max_length: the most that prompt and canvas may take, in tokens.
         canvas_length: the length of the canvas; behind the answer it is padded with ``pad_token_id``.
-        truncate: cut the padding to the length of another answer (see ``random_truncation``).
+        truncate: cut the padding to the length of another answer (see ``room``).
         answer_lengths: of the training set's answers with one padding token each, to draw that length from;
             default those of the batch.
 
@@ -128,7 +119,7 @@ class CompletionCollator:
     answer_lengths: Sequence[int] = ()
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        _, rngs = generators(rows)
+        seeds = seeds_of(rows)
         prompts = self._ids([row["prompt"] for row in rows])
         answers = self._ids([row["completion"] for row in rows])
         end = self.settings.pad_token_id
@@ -144,7 +135,11 @@ class CompletionCollator:
             lengths.append(len(answer) + 1)
         canvases = [self.canvas_length] * len(rows)
         if self.truncate:
-            canvases = random_truncation(lengths, self.canvas_length, rngs, self.answer_lengths)
+            pool = self.answer_lengths or lengths
+            canvases = [
+                min(self.canvas_length, max(own, room(pool, s)))
+                for own, s in zip(lengths, seeds, strict=True)
+            ]
         canvases = [min(n, self.max_length - len(p)) for n, p in zip(canvases, prompts, strict=True)]
         batch = {
             "prompt_ids": pad(prompts, end),
@@ -178,7 +173,8 @@ class EntityCollator:
         queries: draws the types to ask for, and the text's variant.
         max_length: the most that a prompt may take, in tokens; a longer text loses its last words.
         canvas_length: the most that a completion may take; a longer answer trains the aligned canvas alone.
-        answer_lengths: see CompletionCollator.
+        answer_lengths: of the training set's answers with one padding token each: a completion canvas has
+            the length of one of them, or of its own answer if that is longer; default always the latter.
     """
 
     encoder: PromptEncoder
@@ -188,9 +184,11 @@ class EntityCollator:
     answer_lengths: Sequence[int] = ()
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        common, rngs = generators(rows)
-        full_list = self.queries.draw_full_list(common)
-        asked = [self.queries(row, rng, full_list) for row, rng in zip(rows, rngs, strict=True)]
+        seeds = seeds_of(rows)
+        asked = [
+            self.queries(row, random.Random(seed), self.queries.extent(seed))
+            for row, seed in zip(rows, seeds, strict=True)
+        ]
         prompts = self.encoder.encode_batch([(query.types, query.text) for query in asked])
         settings = self.encoder.settings
         tags, scored = [], []
@@ -205,18 +203,17 @@ class EntityCollator:
         batch = {**prompt_tensors(prompts, settings.pad_token_id), **aligned_tensors(prompts)}
         batch["aligned_ids"] = pad(tags, settings.outside_token_id)
         batch["aligned_scored"] = pad(scored, 0).bool()
-        batch.update(self._completion(prompts, answers, rngs))
+        batch.update(self._completion(prompts, answers, [room(self.answer_lengths, seed) for seed in seeds]))
         batch["type_counts"] = torch.tensor([len(query.types) for query in asked])
         batch["labels"] = labels(batch)
         return batch
 
     def _completion(
-        self, prompts: list[EncodedPrompt], answers: list[str | None], rngs: Sequence[random.Random]
+        self, prompts: list[EncodedPrompt], answers: list[str | None], rooms: Sequence[int]
     ) -> dict[str, torch.Tensor]:
         ids = self.encoder.token_ids([answer or "" for answer in answers])
         lengths = [len(answer) + 1 for answer in ids]
-        cut = [min(n, self.canvas_length) for n in lengths]
-        canvases = random_truncation(cut, self.canvas_length, rngs, self.answer_lengths)
+        canvases = [min(self.canvas_length, max(pair)) for pair in zip(lengths, rooms, strict=True)]
         # An incomplete answer, or one too long, has no canvas: a part of an answer would teach to stop early.
         usable = [a is not None and own <= n for a, own, n in zip(answers, lengths, canvases, strict=True)]
         canvases = [n if keep else 0 for n, keep in zip(canvases, usable, strict=True)]

@@ -12,6 +12,7 @@ standard input (-) are answered line by line and in order: each object comes bac
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -19,8 +20,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
+from modeling.flags import (
+    add_decoding_flags,
+    add_label_flags,
+    add_model_flags,
+    decoding_options,
+    positive_number,
+)
 from modeling.jsonlines import (
     Row,
     answer_rows,
@@ -62,10 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("texts", nargs="*", metavar="TEXT", help="text to read; - reads JSON Lines from standard input")
-    add("--labels", type=_split, action="extend", metavar="A,B", help="entity types, separated by commas")
-    add(
-        "--label", action="append", dest="labels", metavar="A", help="one entity type, which may hold a comma"
-    )
+    add_label_flags(parser)
     add(
         "--input",
         metavar="FILE",
@@ -74,52 +79,18 @@ def build_parser() -> argparse.ArgumentParser:
     add("--output", type=Path, metavar="FILE", help="file to write (default: standard output)")
     add("--resume", action="store_true", help="go on where an earlier run into --output stopped")
     add("--json", action="store_true", help="answer TEXT by JSON Lines instead of a table")
-    add(
-        "--model",
-        metavar="MODEL",
-        help="Hub id or folder (default: the embedded model, which needs no network)",
-    )
+    add_model_flags(parser)
     add("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best one there is)")
+    add_decoding_flags(parser)
+    add("--batch-size", type=positive_number, default=16, metavar="N", help="texts at a time (default: 16)")
     add(
-        "--canvas",
-        choices=("aligned", "completion"),
-        help="how answers are denoised (default: the model's own)",
+        "--batch-tokens",
+        type=positive_number,
+        metavar="N",
+        help="tokens at a time, for texts of unlike length",
     )
-    add("--decoding", choices=("grounded", "plain"), help="of the completion canvas (default: grounded)")
-    add("--steps", type=_positive, metavar="N", help="denoising steps (default: depends on the canvas)")
-    add(
-        "--adaptive",
-        choices=("threshold", "entropy"),
-        help="take as many steps as a text needs, --steps at most, by this rule",
-    )
-    add("--nested", action="store_true", help="entities may lie inside others (completion canvas only)")
-    add("--threshold", type=_probability, default=0.0, metavar="P", help="least score, 0 to 1 (default: 0)")
-    add("--batch-size", type=_positive, default=16, metavar="N", help="texts at a time (default: 16)")
-    add("--batch-tokens", type=_positive, metavar="N", help="tokens at a time, for texts of unlike length")
-    add("--dtype", choices=("float32", "bfloat16"), help="of the weights (default: bfloat16 on a GPU)")
-    add("--quantize", choices=("int8",), help="run the encoder in 8-bit integers: faster on a CPU")
-    add("--threads", type=_positive, metavar="N", help="CPU threads (default: torch's choice)")
+    add("--threads", type=positive_number, metavar="N", help="CPU threads (default: torch's choice)")
     return parser
-
-
-def _split(value: str) -> list[str]:
-    return [label.strip() for label in value.split(",") if label.strip()]
-
-
-def _positive(value: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        raise argparse.ArgumentTypeError(f"{value!r} is not a whole number of at least 1")
-    return int(value)
-
-
-def _probability(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 1:  # refuses nan as well
-        raise argparse.ArgumentTypeError(f"{value!r} is not a number from 0 to 1")
-    return number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -139,11 +110,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except KeyboardInterrupt:
-        resumable = arguments.output is not None and arguments.source is not None
-        print("interrupted; --resume goes on from here" if resumable else "interrupted", file=sys.stderr)
+        print(
+            f"interrupted{'; --resume goes on from here' if _resumable(arguments) else ''}", file=sys.stderr
+        )
         return 130
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {_explained(error, arguments)}", file=sys.stderr)
         return 2
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported for this
@@ -153,6 +128,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+
+
+def _resumable(arguments: argparse.Namespace) -> bool:
+    return arguments.output is not None and arguments.source is not None
+
+
+def _explained(error: OSError, arguments: argparse.Namespace) -> str:
+    """Return the message of an error; of a disk that is full, how to go on."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return str(error)
+    again = "go on with --resume: what is written stays" if _resumable(arguments) else "run it again"
+    return f"cannot write {arguments.output or 'standard output'}: {error.strerror}; make room and {again}"
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -193,7 +180,8 @@ def _run(arguments: argparse.Namespace) -> int:
         elif arguments.source is not None:
             source = stack.enter_context(open(arguments.source, "rb"))
         extractor = _load(arguments)
-        extractor.options(None, **_options(arguments))  # refuses what does not fit before anything is written
+        # What does not fit is refused before anything is written.
+        extractor.options(None, **decoding_options(arguments))
         if source is not None:
             return _extract_lines(extractor, source, arguments, stack)
         output = _open_output(arguments, stack)
@@ -242,7 +230,7 @@ def _extract_texts(extractor: EntityExtractor, output: IO[str], arguments: argpa
         arguments.threshold,
         arguments.batch_size,
         batch_tokens=arguments.batch_tokens,
-        **_options(arguments),
+        **decoding_options(arguments),
     )
     if arguments.json:
         for text, entities in zip(arguments.texts, answers, strict=True):
@@ -284,7 +272,7 @@ def _extract_lines(
                 arguments.threshold,
                 arguments.batch_size,
                 batch_tokens=arguments.batch_tokens,
-                **_options(arguments),
+                **decoding_options(arguments),
             )
             for row, answer in zip(block, answers, strict=True):
                 if isinstance(answer, str):
@@ -312,15 +300,6 @@ def _resumed(rows: Iterator[Row], arguments: argparse.Namespace) -> tuple[int, i
             return skip_answered(rows, answers)
         except ValueError as error:
             raise ValueError(f"--output {arguments.output}: {error}") from None
-
-
-def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "steps": arguments.steps,
-        "decoding": arguments.decoding,
-        "adaptive": arguments.adaptive,
-        "nested": arguments.nested,
-    }
 
 
 if __name__ == "__main__":

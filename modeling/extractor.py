@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from modeling.custom_generate.settings import DiffusionSettings
+from modeling.devices import checked_device
 from modeling.encoding import PromptEncoder
 from modeling.options import GROUNDED, Options, checked_canvas, checked_options, positive
 from modeling.planning import Entity, Limits, Request, flat, nested, pack, plan, split
@@ -18,6 +19,8 @@ from modeling.quantize import quantize_encoder
 from modeling.reading import Reading
 from modeling.runner import CanvasRunner
 from modeling.template import check_types
+
+MAX_TEXT_LENGTH = 5_000_000  # characters; planning its windows takes some 320 bytes for each
 
 
 class EntityExtractor:
@@ -42,6 +45,7 @@ class EntityExtractor:
         self.model = model
         self.settings = DiffusionSettings.of(model)
         self.canvas = checked_canvas(self.settings, canvas or self.settings.canvas)
+        _check_vocabulary(model, tokenizer)
         self.encoder = PromptEncoder(tokenizer, self.settings)
         self.runner = CanvasRunner(model, self.settings, self.encoder)
         wanted = limits or Limits()
@@ -81,11 +85,12 @@ class EntityExtractor:
                 a GPU where the model can; see ``modeling.engines``.
 
         Raises:
-            OSError, ValueError: see ``modeling.load_model``, ``modeling.quantize`` and ``modeling.engines``.
+            OSError, ValueError: see ``modeling.load_model``, ``modeling.quantize`` and ``modeling.engines``;
+                or the device cannot be used here, or the tokenizer is another model's.
         """
         if threads is not None:
             torch.set_num_threads(positive("threads", threads))
-        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        chosen = checked_device(device) or ("cuda" if torch.cuda.is_available() else "cpu")
         if dtype is None:
             dtype = torch.bfloat16 if chosen.startswith("cuda") else torch.float32
         # By name: a published pipeline has this class without the loaders, for transformers loads its model.
@@ -115,8 +120,9 @@ class EntityExtractor:
         """Return the entities of one text, in order, not overlapping.
 
         Args:
-            text: of any length and language; a text without words has no entities.
-            labels: the entity types to look for, as natural language names.
+            text: in any language, up to ``MAX_TEXT_LENGTH`` characters; a text without words has no
+                entities.
+            labels: the entity types to look for, as natural language names, up to 10,000 of them.
             threshold: the least score of an entity returned, in [0, 1].
             steps: denoising steps; default 1 on the aligned canvas, 8 on the completion canvas. With
                 ``adaptive`` the most of them, default 4 and 8.
@@ -134,7 +140,8 @@ class EntityExtractor:
             ``{"start", "end", "text", "label", "score"}`` each; ``text[start:end] == entity["text"]``.
 
         Raises:
-            TypeError, ValueError: an argument is wrong; the message names it and the fix.
+            TypeError, ValueError: an argument is wrong; the message names it and the fix. Or the network's
+                outputs are not numbers, as they overflow (float16).
         """
         return self.batch_predict_entities(
             [text],
@@ -341,16 +348,33 @@ class EntityExtractor:
                 }
 
 
+def _check_vocabulary(model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    rows = model.get_input_embeddings().weight.shape[0]
+    token, last = max(tokenizer.get_vocab().items(), key=lambda item: item[1], default=("", -1))
+    if not 0 <= last < rows:
+        raise ValueError(
+            f"the tokenizer's token {token!r:.80} has the number {last}, but the network has {rows} "
+            "embeddings: the tokenizer belongs to another model; download both again"
+        )
+
+
 def _documents(
     texts: Iterable[str], labels: Sequence[str] | Sequence[Sequence[str]]
 ) -> list[tuple[list[str], str]]:
     """Return checked (types, text) pairs."""
     if isinstance(texts, str):
         raise TypeError("texts must be a list of strings; for one text use predict_entities")
+    if isinstance(texts, bytes | dict) or not isinstance(texts, Iterable):
+        raise TypeError(f"texts must be a list of strings, got {texts!r:.60} of type {type(texts).__name__}")
     texts = list(texts)
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise TypeError(f"text {number} must be a string, got {text!r:.60} of type {type(text).__name__}")
+        if len(text) > MAX_TEXT_LENGTH:
+            raise ValueError(
+                f"text {number} has {len(text):,} characters, more than {MAX_TEXT_LENGTH:,}; "
+                "cut it into documents, for example its chapters"
+            )
     if isinstance(labels, str) or not isinstance(labels, Iterable):
         check_types(labels)  # raises
     labels = list(labels)

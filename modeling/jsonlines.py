@@ -53,7 +53,7 @@ def read_rows(lines: Iterable[bytes], labels: Sequence[str] = ()) -> Iterator[Ro
             continue
         record: dict[str, Any] = {}
         try:
-            record = _read_object(content)
+            record = read_object(content)
             _check_text_key(record)
             asked = record.get("labels", labels)
             if not isinstance(asked, (list, tuple)):
@@ -65,7 +65,23 @@ def read_rows(lines: Iterable[bytes], labels: Sequence[str] = ()) -> Iterator[Ro
             yield Row(number, len(line), record, error=str(error))
 
 
-def _read_object(content: bytes) -> dict[str, Any]:
+def read_record(content: bytes) -> dict[str, Any]:
+    """Return the object with a ``"text"`` that one line holds.
+
+    Raises:
+        ValueError: it holds none; the message says why.
+    """
+    record = read_object(content)
+    _check_text_key(record)
+    return record
+
+
+def read_object(content: bytes) -> dict[str, Any]:
+    """Return the object that one line holds.
+
+    Raises:
+        ValueError: it holds none, or no strict JSON; the message says why.
+    """
     try:
         value = json.loads(content.decode("utf-8"), parse_constant=_number, parse_float=_number)
     except UnicodeDecodeError as error:
@@ -142,7 +158,7 @@ def skip_answered(rows: Iterator[Row], answers: Iterable[bytes]) -> tuple[int, i
                 "it belongs to another input: name another output, or leave --resume out to write anew"
             )
         count += 1
-        failed += "error" in answer and answer.get("line") == row.line
+        failed += "entities" not in answer
         size += len(line)
     return count, failed, size
 
@@ -186,9 +202,13 @@ def _predict(
 
 
 def write_answer(row: Row, answer: Answer) -> str:
-    """The output line of a row: its own keys, and ``"entities"``, or ``"line"`` and ``"error"``."""
+    """The output line of a row: its own keys, and ``"entities"``, or ``"line"`` and ``"error"``.
+
+    A row that failed has no ``"entities"``, not even those that it came with.
+    """
     if isinstance(answer, str):
-        return write_line({**row.record, "line": row.line, "error": answer})
+        own = {key: value for key, value in row.record.items() if key != "entities"}
+        return write_line({**own, "line": row.line, "error": answer})
     return write_line({**row.record, "entities": answer})
 
 

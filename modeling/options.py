@@ -108,6 +108,8 @@ def checked_options(
     seed = others.get("seed")
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
         raise ValueError(f"seed must be a whole number, got {seed!r}")
+    if seed is not None and not -(2**63) <= seed < 2**63:
+        raise ValueError(f"seed must fit into 64 bits, got a number of {seed.bit_length()} bits")
     unknown = sorted(set(others) - set(Options.__dataclass_fields__))
     if unknown:
         raise TypeError(f"unknown option {unknown[0]!r}; known are {', '.join(Options.__dataclass_fields__)}")

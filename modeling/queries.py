@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from modeling.batching import fraction
 from modeling.template import Mention
 
 
@@ -19,6 +20,14 @@ class Query:
     text: str
     mentions: tuple[Mention, ...]
     exhaustive: bool = True
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much to ask: all types of the source (``full_list``), or so many absent ones at most."""
+
+    full_list: bool
+    negatives: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,9 @@ class QuerySampler:
         full_list_rate: how often all types of the source are asked at once, as a benchmark does.
         max_types: the most types of one query.
         few_negatives: otherwise the number of absent types is uniform in 0..few_negatives.
-        coarse_rate: how often a present type is asked for by its coarse name; half as often by both.
+        coarse_rate: how often a present type is asked for by its coarse name.
+        both_rate: how often it is asked for by both names, as most type lists have it: then the fine one
+            answers ("politician" beside "person").
         lower_rate: how often the text is lower-cased.
         drop_rate: how often each present type is left out of the query, so that not everything that
             could be a mention is asked for.
@@ -58,14 +69,16 @@ class QuerySampler:
     max_types: int = 40
     few_negatives: int = 8
     coarse_rate: float = 0.2
+    both_rate: float = 0.1
     lower_rate: float = 0.2
     drop_rate: float = 0.1
 
-    def draw_full_list(self, rng: random.Random) -> bool:
-        """Return whether to ask for all types of a source; drawn once a batch: alike prompts."""
-        return rng.random() < self.full_list_rate
+    def extent(self, seed: int) -> Extent:
+        """Return how much to ask in the use of a row that has this seed (see ``modeling.lengths``)."""
+        few = int(fraction(seed, 1) * (self.few_negatives + 1))
+        return Extent(fraction(seed, 0) < self.full_list_rate, few)
 
-    def __call__(self, row: Mapping[str, Any], rng: random.Random, full_list: bool) -> Query:
+    def __call__(self, row: Mapping[str, Any], rng: random.Random, extent: Extent) -> Query:
         """Return a query for ``{"source", "text", "entities", "negatives", "types"}``.
 
         Raises:
@@ -80,7 +93,7 @@ class QuerySampler:
         known = {*present, *(n for e, _ in named for n in (e["type"], *(e.get("also") or ())))}
         positives = self._positives(present, inventory, rng)
         room = self.max_types - len(positives)
-        negatives = self._negatives(row, inventory, known, room, full_list, rng)
+        negatives = self._negatives(row, inventory, known, room, extent, rng)
         types = positives + negatives or present[:1]
         if not types:
             raise ValueError(
@@ -103,7 +116,7 @@ class QuerySampler:
         asked: dict[str, None] = {}
         for name in present:
             draw, coarse = rng.random(), inventory.coarse.get(name)
-            if coarse is not None and draw < 1.5 * self.coarse_rate:
+            if coarse is not None and draw < self.coarse_rate + self.both_rate:
                 asked[coarse] = None
                 if draw < self.coarse_rate:
                     continue
@@ -119,7 +132,7 @@ class QuerySampler:
         inventory: Inventory,
         known: set[str],
         room: int,
-        full_list: bool,
+        extent: Extent,
         rng: random.Random,
     ) -> list[str]:
         """Return types that are reliably absent from this row, in random order."""
@@ -131,7 +144,7 @@ class QuerySampler:
         near |= {inventory.coarse[name] for name in known if name in inventory.coarse}
         absent = sorted(pool - known - near)
         # A coarse name stands for its fine types: it is absent only if they are.
-        count = len(absent) if full_list else rng.randint(0, self.few_negatives)
+        count = len(absent) if extent.full_list else extent.negatives
         if room == self.max_types:  # nothing present is asked for: ask for one absent type at least
             count = max(count, 1)
         return rng.sample(absent, min(count, len(absent), room))

@@ -42,9 +42,11 @@ def read_aligned(
     """
     choice, log_probs = step.choice, step.log_probs
     assert log_probs is not None  # always kept on the aligned canvas
-    lengths = torch.tensor([[len(p.words)] for p in prompts], device=choice.device)
-    beyond = torch.arange(choice.shape[1], device=choice.device) >= lengths
-    probability = SpanProbabilities(clamp_known(log_probs, torch.where(beyond, OUTSIDE, -1)).cpu())
+    lengths = torch.tensor([[len(p.words)] for p in prompts])
+    beyond = torch.arange(choice.shape[1]) >= lengths
+    log_probs = clamp_known(log_probs.cpu(), torch.where(beyond, OUTSIDE, -1))
+    check_numbers(log_probs)
+    probability = SpanProbabilities(log_probs)
     found = [
         (row, span)
         for row, (prompt, tags) in enumerate(zip(prompts, choice.tolist(), strict=True))
@@ -72,6 +74,7 @@ def read_grounded(
     calibrated as the checkpoint says.
     """
     assert step.states is not None  # always kept by a grounded projection
+    check_numbers(step.confidence)
     readings = []
     for prompt, automaton, path, confidence in zip(
         prompts, automata, step.states.tolist(), step.confidence.tolist(), strict=True
@@ -87,6 +90,7 @@ def read_grounded(
 
 def read_free(encoder: PromptEncoder, prompts: Sequence[EncodedPrompt], step: DenoisingStep) -> list[Reading]:
     """Read free completions, whatever they say; scores as in ``read_grounded``."""
+    check_numbers(step.confidence)
     readings = []
     for prompt, ids, sure in zip(prompts, step.ids.tolist(), step.confidence.tolist(), strict=True):
         end = encoder.settings.pad_token_id
@@ -111,10 +115,26 @@ def read_free(encoder: PromptEncoder, prompts: Sequence[EncodedPrompt], step: De
     return readings
 
 
+def check_numbers(values: torch.Tensor) -> None:
+    """Refuse what a network made of numbers that its dtype cannot hold: no answer can be read off it.
+
+    Args:
+        values: probabilities or their logarithms, of any shape.
+
+    Raises:
+        ValueError: one of them is not a number.
+    """
+    if bool(torch.isnan(values).any()):
+        raise ValueError(
+            "the network's outputs are not numbers: its activations overflow. float16 is the usual reason: "
+            "load the model in bfloat16 or float32 (dtype=); otherwise its weights are damaged"
+        )
+
+
 def automaton_of(encoder: PromptEncoder, prompt: EncodedPrompt, symbols: Symbols) -> Automaton:
     """Return the automaton of the valid completions of one prompt."""
     text, words = prompt.text, prompt.words
-    begins = [0, *(end for _, end in words[:-1])]
+    begins = [0, *(end for _, end in words)][: len(words)]
     starts = [" " + text[a:b] for a, b in words]
     continues = [text[begin:b] for begin, (_, b) in zip(begins, words, strict=True)]
     names = [" " + name for name in prompt.types]

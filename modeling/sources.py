@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import hf_hub_download
+from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HFValidationError,
@@ -55,6 +55,9 @@ def file_of(source: str, name: str, revision: str | None = None) -> Path | None:
     try:
         return Path(hf_hub_download(source, name, revision=revision))
     except (LocalEntryNotFoundError, ConnectionError) as error:
+        # The cache also keeps what a repository was found not to have, so that a model loads again offline.
+        if try_to_load_from_cache(source, name, revision=revision) is _CACHED_NO_EXIST:
+            return None
         raise OSError(
             f"cannot reach the Hugging Face Hub for {name!r} of {source!r}, and the cache does not have it; "
             "connect to the internet, or download the repository where there is a connection "
@@ -69,6 +72,30 @@ def file_of(source: str, name: str, revision: str | None = None) -> Path | None:
         ) from error
 
 
+def base_of(source: str, adapter: dict[str, Any]) -> str:
+    """Return the folder or Hub id of an adapter's base.
+
+    Args:
+        source: the adapter's folder or Hub id.
+        adapter: the content of its ``adapter_config.json``.
+
+    Raises:
+        ValueError: it names no base, or one that is an adapter itself.
+        OSError: the base cannot be found or reached.
+    """
+    base = adapter.get("base_model_name_or_path")
+    if not base or not isinstance(base, str):
+        raise ValueError(
+            f"adapter_config.json of {source!r} names no base_model_name_or_path; add the base's Hub id"
+        )
+    if read_json(resolve(base), "adapter_config.json", adapter.get("revision")) is not None:
+        raise ValueError(
+            f"the base of the adapter {source!r} is {base!r}, which is an adapter itself; "
+            "merge that one (python -m modeling.merge) and name the merged model as base_model_name_or_path"
+        )
+    return base
+
+
 def read_json(source: str, name: str, revision: str | None = None) -> dict[str, Any] | None:
     """Return one JSON file of the checkpoint, or None if it has none.
 
@@ -80,7 +107,7 @@ def read_json(source: str, name: str, revision: str | None = None) -> dict[str, 
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits, too many brackets
         raise ValueError(f"{name} of {source!r} is not valid JSON ({error}); download it again") from error
     if not isinstance(content, dict):
         raise ValueError(f"{name} of {source!r} is not a JSON object; download it again")

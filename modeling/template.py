@@ -19,6 +19,7 @@ PROMPT_TAIL = "\nEntities:"
 TYPE_SEPARATOR = ", "
 NONE = "none"
 MAX_TYPE_LENGTH = 200
+MAX_TYPES = 10_000
 
 
 @dataclass(frozen=True, order=True)
@@ -55,15 +56,17 @@ def check_types(types: Sequence[str]) -> list[str]:
 
     Raises:
         TypeError: ``types`` is one string, or holds something that is not a string.
-        ValueError: there is no type, or one is empty, too long, or holds a character that the
-            completion format uses (``:``, ``|``) or a control character.
+        ValueError: there is no type, or more than ``MAX_TYPES``, or one is empty, too long, or holds a
+            character that the completion format uses (``:``, ``|``) or a control character.
     """
     if isinstance(types, str):
         raise TypeError(f"labels must be a list of strings, got the string {types!r}; write [{types!r}]")
     if not isinstance(types, Iterable):
         raise TypeError(f"labels must be a list of strings, got {types!r} of type {type(types).__name__}")
     seen: dict[str, str] = {}
-    for name in types:
+    for number, name in enumerate(types):
+        if number == MAX_TYPES:
+            raise ValueError(f"more than {MAX_TYPES:,} labels; ask for fewer at a time")
         if not isinstance(name, str):
             raise TypeError(f"every label must be a string, got {name!r} of type {type(name).__name__}")
         clean = " ".join(name.split())

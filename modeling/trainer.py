@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate.data_loader import prepare_data_loader
 from peft import PeftModel
@@ -71,7 +72,7 @@ class DiffusionTrainer(Trainer):
             ``tokens_per_batch``.
         weights: how often each training row is drawn per epoch on average (default once).
         sample: questions to decode at each evaluation, for F1 and format compliance.
-        drawn_length: see GlobalBatchSampler.
+        drawn_lengths: see GlobalBatchSampler.
 
     Raises:
         ValueError: a setting does not go with the data or the machine; the message says what to change.
@@ -85,7 +86,7 @@ class DiffusionTrainer(Trainer):
         lengths: Sequence[int] | None = None,
         weights: Sequence[float] | None = None,
         sample: Sequence[Question] = (),
-        drawn_length: Callable[[int, int], int] | None = None,
+        drawn_lengths: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -104,7 +105,7 @@ class DiffusionTrainer(Trainer):
         self.diffusion_loss = self.args.loss()
         self.add_callback(ObjectiveStep(self.diffusion_loss))
         self.lengths, self.weights, self.sample = lengths, weights, sample
-        self.drawn_length = drawn_length
+        self.drawn_lengths = drawn_lengths
         self._figures = {stage: Figures(self.args.device) for stage in ("train", "eval")}
         if self.args.compile_layers:
             compile_layers(self.model)
@@ -207,7 +208,7 @@ class DiffusionTrainer(Trainer):
             self.args.world_size,
             self.args.process_index,
             self.args.gradient_accumulation_steps,
-            self.drawn_length,
+            self.drawn_lengths,
         )
         return self._loader(self.train_dataset, sampler)
 

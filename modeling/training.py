@@ -1,7 +1,6 @@
 """A training run: model, rows and collator put together."""
 
 import json
-import random
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,16 @@ from trl import ModelConfig, get_peft_config
 
 from modeling.arguments import DiffusionArguments
 from modeling.backbones import load_model
-from modeling.collator import CompletionCollator, EntityCollator, random_truncation
+from modeling.collator import CompletionCollator, EntityCollator
 from modeling.custom_generate.settings import DiffusionSettings
 from modeling.encoding import PromptEncoder
+from modeling.labelled import is_labelled, load_labelled, warn_of_long
+from modeling.lengths import CompletionLengths, EntityLengths
+from modeling.pointer_bert import PointerBertConfig
 from modeling.pointer_init import pointer_from_encoder
 from modeling.queries import QuerySampler
 from modeling.rows import RunRows, load_rows
+from modeling.sources import read_json, resolve
 from modeling.tokenizer import load_tokenizer
 from modeling.trainer import DiffusionTrainer
 from modeling.validation import questions
@@ -35,7 +38,15 @@ class RunArguments:
         default="diffusion-ner/pile-ner-diffusion",
         metadata={
             "help": "Hub data set id or folder of prompt/completion rows (python -m dataset_builder.build), "
-            "or a folder of entity rows (python -m dataset_builder.mix)."
+            "or a folder of entity rows (python -m dataset_builder.mix), or a JSON Lines file of labelled "
+            "texts (modeling.labelled)."
+        },
+    )
+    init: str | None = field(
+        default=None,
+        metadata={
+            "help": "Trained pointer checkpoint to go on from: mini (the embedded one), folder or Hub id. "
+            "Without --config the settings are those of modeling/configs/finetune_mini.yaml."
         },
     )
     data_config: str | None = field(default=None, metadata={"help": "Name of the data set's configuration."})
@@ -60,10 +71,21 @@ class RunArguments:
         default=0.33,
         metadata={"help": "How often all types of a source are asked for at once (entity rows)."},
     )
+    drop_rate: float = field(
+        default=0.1, metadata={"help": "How often a present type is not asked for (entity rows)."}
+    )
+    lower_rate: float = field(
+        default=0.2, metadata={"help": "How often a text is lower-cased (entity rows)."}
+    )
     max_length: int = field(
         default=512, metadata={"help": "The most tokens of prompt (and completion canvas)."}
     )
-    canvas_length: int = field(default=128, metadata={"help": "The most tokens of the completion canvas."})
+    canvas_length: int = field(
+        default=128,
+        metadata={
+            "help": "The most tokens of the completion canvas; 0 trains the aligned one alone (entity rows)."
+        },
+    )
     lora_rank: int | None = field(
         default=None,
         metadata={
@@ -82,6 +104,10 @@ class RunArguments:
     def __post_init__(self) -> None:
         if self.lora_rank is not None and self.lora_rank < 0:
             raise ValueError(f"lora_rank must not be negative, got {self.lora_rank}; 0 trains all weights")
+        if self.init is not None and self.new_pointer_from is not None:
+            raise ValueError(
+                "init goes on from a trained network, new_pointer_from makes a new one; give one"
+            )
 
 
 def run(run_args: RunArguments, args: DiffusionArguments, model_args: ModelConfig) -> dict[str, float]:
@@ -89,12 +115,18 @@ def run(run_args: RunArguments, args: DiffusionArguments, model_args: ModelConfi
 
     Raises:
         FileNotFoundError, OSError: the model or the data set cannot be found or reached.
+        LabelledError: a file of labelled texts has faults; the message names the lines.
     """
     torch.manual_seed(args.seed)
     # cuDNN's attention plans every new shape anew, which costs more than a step; batches have many shapes.
     torch.backends.cuda.enable_cudnn_sdp(False)
+    # Before the model: one's own file is there at once, and its faults are the likeliest.
+    own = load_labelled(Path(run_args.data)) if is_labelled(run_args.data) else None
     model, tokenizer = prepare_model(run_args, args, model_args)
-    trainer = make_trainer(model, tokenizer, load_rows(run_args.data, run_args.data_config), run_args, args)
+    rows = own or load_rows(run_args.data, run_args.data_config)
+    if own is not None:
+        warn_of_long(own, PromptEncoder(tokenizer, DiffusionSettings.of(model)), run_args.max_length)
+    trainer = make_trainer(model, tokenizer, rows, run_args, args)
     result = trainer.train(resume_from_checkpoint=run_args.resume)
     metrics = dict(result.metrics)
     if trainer.eval_dataset is not None:
@@ -124,31 +156,33 @@ def make_trainer(
         options: further arguments of that class.
     """
     settings = DiffusionSettings.of(model)
-    queries = QuerySampler(rows.inventories)
-    lengths, answers = rows.lengths(tokenizer), rows.answer_lengths(tokenizer)
-    longest, canvas = run_args.max_length, run_args.canvas_length
+    queries = QuerySampler(
+        rows.inventories,
+        full_list_rate=run_args.full_list_rate,
+        few_negatives=run_args.few_negatives,
+        lower_rate=run_args.lower_rate,
+        drop_rate=run_args.drop_rate,
+    )
+    train, longest, canvas = rows.splits["train"], run_args.max_length, run_args.canvas_length
     collator: Any
-    drawn_length = None
+    lengths: CompletionLengths | EntityLengths
     if rows.are_completions:
-        collator = CompletionCollator(tokenizer, settings, longest, canvas, answer_lengths=answers)
-
-        def drawn_length(row: int, seed: int) -> int:
-            """Return the tokens of prompt and canvas as the collator makes them."""
-            rng = random.Random(seed)
-            return lengths[row] + random_truncation([answers[row]], canvas, [rng], answers)[0]
+        lengths = CompletionLengths(train, tokenizer, canvas)
+        collator = CompletionCollator(tokenizer, settings, longest, canvas, answer_lengths=lengths.answers)
     else:
         encoder = PromptEncoder(tokenizer, settings)
-        collator = EntityCollator(encoder, queries, longest, canvas, answers)
+        lengths = EntityLengths(train, encoder, queries, longest, canvas)
+        collator = EntityCollator(encoder, queries, longest, canvas, lengths.answers)
     validation = rows.splits.get("validation")
     return kind(
         model=model,
         args=args,
-        train_dataset=rows.splits["train"],
+        train_dataset=train,
         eval_dataset=validation,
         data_collator=collator,
         processing_class=tokenizer,
-        lengths=lengths,
-        drawn_length=drawn_length,
+        lengths=lengths.least,
+        drawn_lengths=lengths,
         weights=rows.weights,
         sample=questions(validation or (), queries, args.eval_sample_rows),
         **options,
@@ -159,6 +193,8 @@ def prepare_model(
     run_args: RunArguments, args: DiffusionArguments, model_args: ModelConfig
 ) -> tuple[Any, PreTrainedTokenizerBase]:
     """Return the network to train, with its adapter if it gets one, and its tokenizer."""
+    if run_args.init is not None:
+        model_args.model_name_or_path = _pointer_checkpoint(run_args.init)
     if run_args.new_pointer_from is not None:
         tokenizer: Any = AutoTokenizer.from_pretrained(run_args.new_pointer_from)
         model: Any = pointer_from_encoder(
@@ -180,6 +216,24 @@ def prepare_model(
         with_adapter(model, model_args, run_args.base_hub_id),
         load_tokenizer(model_args.model_name_or_path),
     )
+
+
+def _pointer_checkpoint(init: str) -> str:
+    """Return the folder or Hub id of a trained pointer checkpoint.
+
+    Raises:
+        FileNotFoundError, OSError: there is none.
+        ValueError: it is another kind of network.
+    """
+    source = resolve(init)
+    kind = (read_json(source, "config.json") or {}).get("model_type")
+    if kind != PointerBertConfig.model_type:
+        raise ValueError(
+            f"--init takes a trained pointer checkpoint, but the model_type of {init!r} is {kind!r}; give "
+            "mini or a folder that a run wrote, or other networks by --model_name_or_path, encoders by "
+            "--new_pointer_from"
+        )
+    return source
 
 
 def with_adapter(model: Any, model_args: ModelConfig, base_hub_id: str | None = None) -> Any:

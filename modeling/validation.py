@@ -3,12 +3,13 @@
 import random
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from modeling.batching import derived_seed
 from modeling.extractor import EntityExtractor
 from modeling.queries import QuerySampler
 from modeling.template import parse_completion
@@ -48,7 +49,9 @@ def questions(
             pairs = parse_completion(row["completion"], types).entities
             found.append(Question(types, row["text"], frozenset(pairs)))
         elif row.get("exhaustive") is not False:
-            query = queries(row, random.Random(f"{seed}/{number}"), False)
+            draw = derived_seed(seed, number)
+            extent = replace(queries.extent(draw), full_list=False)
+            query = queries(row, random.Random(draw), extent)
             pairs = [(mention.type, mention.text) for mention in query.mentions]
             found.append(Question(query.types, query.text, frozenset(pairs)))
     return found

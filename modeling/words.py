@@ -38,26 +38,32 @@ def windows(
         words: offsets as :func:`split_words` gives them.
         costs: what each word takes of the budget (its tokens and its canvas slot), at least 1.
         budget: the most that one window may cost; a single word dearer than that stands alone.
-        overlap: how many words the next window repeats, so that a mention at a cut is whole in one.
+        overlap: how many words the next window repeats, so that a mention at a cut is whole in one. It
+            repeats fewer where it would otherwise be more than half of a window, or leave no room for a new
+            word.
 
     Returns:
-        Half-open (first word, last word + 1) ranges that cover all words in order. A window ends at a
-        sentence end when there is one in its last half.
+        Half-open (first word, last word + 1) ranges that cover all words in order, each with a word that none
+        before it has. A window ends at a sentence end when there is one in its last half.
     """
     ranges: list[tuple[int, int]] = []
-    first = 0
+    first = covered = 0
     while first < len(words):
         last, spent = first, 0
         while last < len(words) and (last == first or spent + costs[last] <= budget):
             spent += costs[last]
             last += 1
         if last < len(words):
-            for end in range(last, first + (last - first) // 2, -1):
+            for end in range(last, max(covered, first + (last - first) // 2), -1):
                 if _SENTENCE_END.search(text[words[end - 1][0] : words[end][0]]):
                     last = end
                     break
         ranges.append((first, last))
         if last == len(words):
             break
-        first = max(first + 1, last - overlap)
+        least, first, covered = max(last - overlap, (first + last + 1) // 2), last, last
+        spent = costs[first]
+        while first > least and spent + costs[first - 1] <= budget:
+            first -= 1
+            spent += costs[first]
     return ranges

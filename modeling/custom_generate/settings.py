@@ -6,6 +6,15 @@ from typing import Any
 
 PROMPT_ATTENTION = ("full", "isolated")
 CANVASES = ("completion", "aligned")
+# The least value of each whole number among the settings.
+_LEAST = {
+    "mask_token_id": 0,
+    "pad_token_id": 0,
+    "outside_token_id": -1,
+    "inside_token_id": -1,
+    "first_marker_id": -1,
+    "max_markers": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -54,8 +63,19 @@ class DiffusionSettings:
             )
         if self.canvas not in CANVASES:
             raise ValueError(f"canvas must be one of {CANVASES}, got {self.canvas!r}")
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r:.80}")
         if self.canvas == "aligned" and self.outside_token_id < 0:
             raise ValueError("canvas='aligned' needs outside_token_id, inside_token_id and first_marker_id")
+        if self.has_aligned and self.inside_token_id < 0:
+            raise ValueError(f"an aligned canvas needs inside_token_id, got {self.inside_token_id}")
+        if (self.has_aligned or self.prompt_markers) and (self.max_markers < 1 or self.first_marker_id < 0):
+            raise ValueError(
+                "an aligned canvas and prompt_markers need a first_marker_id and max_markers of at least 1, "
+                f"got {self.first_marker_id} and {self.max_markers}"
+            )
         for name in ("aligned_score_temperature", "completion_score_temperature"):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -102,6 +122,24 @@ class DiffusionSettings:
         odds = (math.log(score) - math.log1p(-score)) / temperature
         # Of the two forms, the one whose exponential cannot overflow.
         return 1 / (1 + math.exp(-odds)) if odds >= 0 else math.exp(odds) / (1 + math.exp(odds))
+
+    def check_vocabulary(self, rows: int) -> None:
+        """Check that a network has an embedding for each symbol named here.
+
+        Args:
+            rows: of the network's embeddings.
+
+        Raises:
+            ValueError: it has not.
+        """
+        last = {name: getattr(self, name) for name in _LEAST if name.endswith("_token_id")}
+        last["first_marker_id + max_markers - 1"] = self.first_marker_id + self.max_markers - 1
+        for name, token in last.items():
+            if token >= rows:
+                raise ValueError(
+                    f"{name} is {token}, but the network has {rows} embeddings: "
+                    "the settings are another model's; download both again"
+                )
 
     @property
     def has_aligned(self) -> bool:

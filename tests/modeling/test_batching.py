@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -15,7 +16,9 @@ from modeling.batching import (
     DrawnRows,
     EvaluationSampler,
     GlobalBatchSampler,
-    generators,
+    derived_seed,
+    fraction,
+    seeds_of,
 )
 
 lengths = st.lists(st.integers(1, 60), min_size=1, max_size=80)
@@ -131,7 +134,7 @@ def test_rows_of_like_length_share_a_batch():
 
 
 def test_the_length_of_a_use_may_depend_on_its_draw():
-    sampler = GlobalBatchSampler([1] * 400, 8, drawn_length=lambda row, seed: seed % 97)
+    sampler = GlobalBatchSampler([1] * 400, 8, drawn_lengths=lambda rows, seeds: seeds % 97)
     batches = list(sampler)
     assert all(draw.length == draw.seed % 97 for draw in flat(batches))
     spread = [max(d.length for d in batch) - min(d.length for d in batch) for batch in batches]
@@ -189,5 +192,19 @@ def test_rows_bring_their_draws_to_the_collator():
         assert batch["numbers"].tolist() == [draw.row for draw in draws]
         assert (batch["place"].seed, batch["place"].offset) == (draws[0].step, draws[0].position)
         assert rows[draws[0]]["number"] == draws[0].row
-        _, own = generators(rows.__getitems__(draws))
-        assert [rng.random() for rng in own] == [random.Random(draw.seed).random() for draw in draws]
+        assert seeds_of(rows.__getitems__(draws)) == [draw.seed for draw in draws]
+
+
+@given(st.lists(st.integers(0, 2**62 - 1), min_size=1))
+def test_fractions_of_a_seed_are_the_same_alone_and_in_an_array(seeds):
+    for part in range(3):
+        alone = [fraction(seed, part) for seed in seeds]
+        assert alone == fraction(np.array(seeds), part).tolist()
+        assert all(0 <= value < 1 for value in alone)
+
+
+def test_fractions_are_uniform_and_have_nothing_to_do_with_each_other():
+    seeds = np.array([derived_seed(i) for i in range(4000)])
+    parts = np.stack([fraction(seeds, part) for part in range(3)])
+    assert np.allclose(parts.mean(1), 0.5, atol=0.03)
+    assert np.allclose(np.corrcoef(parts), np.eye(3), atol=0.06)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modeling.batching import derived_seed
 from modeling.collator import (
     IGNORE,
     CompletionCollator,
@@ -16,7 +15,7 @@ from modeling.collator import (
     aligned_tensors,
     pad,
     prompt_tensors,
-    random_truncation,
+    room,
     scored_slots,
     tag_ids,
 )
@@ -197,12 +196,13 @@ def test_queries_are_drawn_anew_and_repeat_with_torchs_seed(encoder):
     )
 
 
-@given(st.lists(st.integers(1, 64), min_size=1, max_size=10), st.integers(0, 1000))
-def test_padding_is_cut_to_the_length_of_another_answer(lengths, seed):
-    cut = random_truncation(lengths, 64, [random.Random(seed)] * len(lengths))
-    for own, length in zip(lengths, cut, strict=True):
-        assert own <= length <= 64
-        assert length in lengths
+@given(st.lists(st.integers(1, 64), max_size=10), st.integers(0, 2**62 - 1))
+def test_the_room_of_a_completion_is_another_answers_length(answers, seed):
+    assert room(answers, seed) in (answers or [0])
+
+
+def test_every_answers_length_is_drawn():
+    assert {room([3, 5, 8], derived_seed(i)) for i in range(40)} == {3, 5, 8}
 
 
 @pytest.fixture

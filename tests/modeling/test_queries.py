@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modeling.batching import derived_seed
 from modeling.queries import Inventory, Query, QuerySampler
 from modeling.template import Mention
 
@@ -52,7 +54,9 @@ def names_of(entity: Mapping[str, Any]) -> list[str]:
 
 
 def ask(row: dict[str, Any], seed: int = 0, full_list: bool = False, **settings: Any) -> Query:
-    return QuerySampler({"closed": INVENTORY}, **settings)(row, random.Random(seed), full_list)
+    queries = QuerySampler({"closed": INVENTORY}, **settings)
+    extent = replace(queries.extent(derived_seed(seed)), full_list=full_list)
+    return queries(row, random.Random(seed), extent)
 
 
 @given(rows(), st.integers(0, 2**32), st.booleans(), st.integers(1, 8))
