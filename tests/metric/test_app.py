@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +13,8 @@ from typing import Any
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
+
+from tests.spaces import browser, served
 
 FOLDER = Path(__file__).resolve().parents[2] / "metric" / "entity_f1"
 REFERENCES = [[{"type": "person", "text": "Ada"}, {"type": "city", "text": "London"}]]
@@ -28,35 +26,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The published files alone, run as `python app.py` in their folder."""
     folder = tmp_path_factory.mktemp("app")
     shutil.copytree(FOLDER, folder / "space", ignore=shutil.ignore_patterns("__*"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = os.environ | {
-        "GRADIO_SERVER_NAME": "127.0.0.1",
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        "HF_HOME": str(folder / "cache"),
-        "HF_HUB_OFFLINE": "1",
-    }
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=folder / "space", env=environment, stdout=log, stderr=log
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            deadline = time.monotonic() + 180
-            while True:
-                try:
-                    urllib.request.urlopen(url, timeout=5).close()
-                    break
-                except OSError:
-                    assert server.poll() is None, (folder / "log").read_text()
-                    assert time.monotonic() < deadline, (folder / "log").read_text()
-                    time.sleep(0.3)
-            yield url
-        finally:
-            server.terminate()
-            server.wait(timeout=30)
+    with served(folder / "space", folder) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -133,27 +104,7 @@ def test_page_draws_on_this_server_alone(address: str) -> None:
 
 
 def test_in_a_browser(address: str, tmp_path: Path) -> None:
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    browser, driver_path = shutil.which("chromium"), shutil.which("chromedriver")
-    if browser is None or driver_path is None:
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for argument in (
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        f"--user-data-dir={tmp_path / 'profile'}",
-        "--window-size=1280,1500",
-    ):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
-    try:
+    with browser(tmp_path / "profile", 1280, 1500) as driver:
         driver.get(address)
 
         def wait_for(text: str) -> None:
@@ -170,5 +121,3 @@ def test_in_a_browser(address: str, tmp_path: Path) -> None:
         driver.find_element("xpath", "//button[normalize-space()='Score']").click()
         wait_for("matching='uniner' compares texts")
         assert driver.save_screenshot(str(tmp_path / "app.png"))
-    finally:
-        driver.quit()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import constants
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2ForCausalLM
@@ -17,7 +17,8 @@ from transformers import Qwen2ForCausalLM
 from modeling import load_model, load_tokenizer
 from modeling.backbones import DREAM_FIRST_MARKER, DREAM_ROWS, check_bidirectional, dream_to_qwen2
 from modeling.custom_generate.settings import DiffusionSettings
-from tests.modeling.tiny import tiny_bert, tiny_dream, tiny_pointer
+from modeling.sources import read_json
+from tests.modeling.tiny import as_published, edit, tiny_bert, tiny_dream, tiny_pointer
 
 IDS = torch.tensor([[70, 80, 90, 64, 64]])
 
@@ -26,14 +27,6 @@ IDS = torch.tensor([[70, 80, 90, 64, 64]])
 def outputs(model: Any) -> torch.Tensor:
     output = model(input_ids=IDS)
     return output.logits if hasattr(output, "logits") else output.last_hidden_state
-
-
-def edit(folder: Path, name: str, **changes: Any) -> None:
-    """Change fields of a JSON file; None removes one."""
-    file = folder / name
-    content = json.loads(file.read_text()) if file.is_file() else {}
-    content = {k: v for k, v in {**content, **changes}.items() if v is not None}
-    file.write_text(json.dumps(content))
 
 
 def copy(folder: Path, to: Path) -> Path:
@@ -50,19 +43,7 @@ def published(dream, tmp_path_factory) -> Path:
     """A folder as Dream is published: its own model type, remote code, no word of causality."""
     folder = tmp_path_factory.mktemp("published")
     dream.save_pretrained(folder)
-    (folder / "generation_config.json").unlink()
-    edit(
-        folder,
-        "config.json",
-        model_type="Dream",
-        architectures=["DreamModel"],
-        auto_map={"AutoModel": "modeling_dream.DreamModel"},
-        is_causal=None,
-        mask_token_id=64,
-        pad_token_id=0,
-        eos_token_id=0,
-        bos_token_id=1,
-    )
+    as_published(folder)
     # Sampling defaults that must not reach our generate.
     edit(folder, "generation_config.json", temperature=0.2, top_k=50)
     return folder
@@ -300,6 +281,28 @@ def test_missing_weights_are_not_made_up(native, tmp_path):
         load_model(tmp_path)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, "bfloat16", "torch.bfloat16"])
+def test_a_dtype_may_be_named(native, dtype):
+    assert load_model(native, dtype=dtype).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, "float8", "zeros", 3])
+def test_a_dtype_that_weights_cannot_have_is_refused(native, dtype):
+    with pytest.raises(ValueError, match=r"dtype must be one of float32, bfloat16, float16, float64"):
+        load_model(native, dtype=dtype)
+
+
+def test_the_symbols_of_another_vocabulary_are_refused():
+    settings = DiffusionSettings(
+        5, 0, outside_token_id=6, inside_token_id=7, first_marker_id=8, max_markers=2
+    )
+    settings.check_vocabulary(10)
+    with pytest.raises(ValueError, match=r"first_marker_id \+ max_markers - 1 is 9, but the network has 9"):
+        settings.check_vocabulary(9)
+    with pytest.raises(ValueError, match=r"mask_token_id is 5, but the network has 5 embeddings"):
+        settings.check_vocabulary(5)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.9])
 def test_a_download_cut_short_is_noticed(native, tmp_path, share):
     file = copy(native, tmp_path) / "model.safetensors"
@@ -331,6 +334,21 @@ def test_a_hub_model_without_a_network_says_how_to_get_it(load):
     # The suite runs with HF_HUB_OFFLINE=1.
     with pytest.raises(OSError, match=r"cannot reach the Hugging Face Hub .* \(hf download no-such/model\)"):
         load("no-such/model")
+
+
+def test_what_a_repository_does_not_have_is_known_without_a_network(tmp_path, monkeypatch):
+    commit = f"{1:040d}"
+    folder = tmp_path / "models--org--model"
+    for part in ("refs", f"snapshots/{commit}", f".no_exist/{commit}"):
+        (folder / part).mkdir(parents=True)
+    (folder / "refs/main").write_text(commit)
+    (folder / f"snapshots/{commit}/config.json").write_text('{"a": 1}')
+    (folder / f".no_exist/{commit}/adapter_config.json").touch()
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    assert read_json("org/model", "config.json") == {"a": 1}
+    assert read_json("org/model", "adapter_config.json") is None
+    with pytest.raises(OSError, match=r"cannot reach the Hugging Face Hub for 'generation_config.json'"):
+        read_json("org/model", "generation_config.json")
 
 
 def test_a_name_that_the_hub_cannot_have_is_refused():

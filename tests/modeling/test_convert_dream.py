@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from modeling import load_model, load_tokenizer
 from modeling.convert_dream import convert, main
 from modeling.custom_generate.settings import DiffusionSettings
-from tests.modeling.tiny import tiny_dream
+from tests.modeling.tiny import as_published, edit, tiny_dream
 
 IDS = torch.tensor([[70, 80, 90, 64, 64]])
 
@@ -24,29 +24,13 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def edit(path: Path, **changes) -> None:
-    content = {**json.loads(path.read_text()), **changes}
-    path.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
-
-
 @pytest.fixture(scope="module")
 def published(tokenizer, tmp_path_factory) -> Path:
     """A folder as Dream is published, in several weight files."""
     folder = tmp_path_factory.mktemp("dream")
     tiny_dream(tokenizer).save_pretrained(folder, max_shard_size="20KB")
     tokenizer.save_pretrained(folder)
-    (folder / "generation_config.json").unlink()
-    edit(
-        folder / "config.json",
-        model_type="Dream",
-        architectures=["DreamModel"],
-        auto_map={"AutoModel": "modeling_dream.DreamModel"},
-        is_causal=None,
-        mask_token_id=64,
-        pad_token_id=0,
-        eos_token_id=0,
-        bos_token_id=1,
-    )
+    as_published(folder)
     return folder
 
 
@@ -91,7 +75,8 @@ def test_dreams_tokenizer_loses_its_remote_code(published, shared, tmp_path):
     shutil.copytree(published, source, ignore=shutil.ignore_patterns("tokenizer*"))
     shutil.copytree(shared / "tokenizers/dream", source, dirs_exist_ok=True)
     edit(
-        source / "tokenizer_config.json",
+        source,
+        "tokenizer_config.json",
         tokenizer_class="DreamTokenizer",
         auto_map={"AutoTokenizer": ["tokenization_dream.DreamTokenizer", None]},
     )

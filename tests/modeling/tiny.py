@@ -223,3 +223,27 @@ def byte_level_dream() -> Qwen2ForCausalLM:
 
 def _settings(tokenizer: PreTrainedTokenizerBase, **changes: Any) -> DiffusionSettings:
     return replace(pointer_settings(tokenizer), **changes)
+
+
+def edit(folder: Path, name: str, **changes: Any) -> None:
+    """Change fields of a folder's JSON file; None removes one, and a missing file begins empty."""
+    file = folder / name
+    content = json.loads(file.read_text()) if file.is_file() else {}
+    file.write_text(json.dumps({k: v for k, v in {**content, **changes}.items() if v is not None}))
+
+
+def as_published(folder: Path) -> None:
+    """Turn a saved tiny Dream into a folder as Dream is published: own type, remote code, not causal."""
+    (folder / "generation_config.json").unlink()
+    edit(
+        folder,
+        "config.json",
+        model_type="Dream",
+        architectures=["DreamModel"],
+        auto_map={"AutoModel": "modeling_dream.DreamModel"},
+        is_causal=None,
+        mask_token_id=64,
+        pad_token_id=0,
+        eos_token_id=0,
+        bos_token_id=1,
+    )
