@@ -85,6 +85,6 @@ $(VENV)/.evidence: requirements-evidence.txt requirements.txt | $(VENV)/bin/pip
 	$(RUN) -m pip install --disable-pip-version-check -q -r requirements-evidence.txt
 	@touch $@ $(VENV)/.use
 
-$(VENV)/.dev: requirements-dev.txt requirements-evidence.txt requirements-space.txt requirements.txt | $(VENV)/bin/pip
+$(VENV)/.dev: requirements-dev.txt requirements-evidence.txt requirements-ray.txt requirements-space.txt requirements.txt | $(VENV)/bin/pip
 	$(RUN) -m pip install --disable-pip-version-check -q -r requirements-dev.txt
 	@touch $@ $(VENV)/.space $(VENV)/.evidence $(VENV)/.use

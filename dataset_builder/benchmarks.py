@@ -4,23 +4,29 @@ import gzip
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dataset_builder.conversation import normalize_type
 
 _QUESTION = re.compile(r"What describes (.*) in the text\?", re.DOTALL)
+# CrossNER's catch-all is nothing that a model could be asked for.
+_MISC = "misc"
 # Two spellings of one name share at least this many letters ("organisation", "organization").
 _SHARED_PREFIX = 5
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A test set: its name, its sentences as lists of words, and its types as a prompt would name them."""
+    """A test set: its name, its sentences as lists of words, and its types as a prompt would name them.
+
+    ``mentions`` are (text, type) of all sentences, each time one occurs.
+    """
 
     name: str
     sentences: list[list[str]]
     types: list[str]
+    mentions: list[tuple[str, str]] = field(default_factory=list)
 
 
 def read_benchmarks(directory: Path) -> list[Benchmark]:
@@ -47,6 +53,7 @@ def read_benchmarks(directory: Path) -> list[Benchmark]:
 def _read(name: str, path: Path, word_column: int, spelled: list[str]) -> Benchmark:
     sentences: list[list[str]] = [[]]
     tags: set[str] = set()
+    tagged: list[tuple[list[str], str]] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         columns = line.rstrip("\r").split("\t")
         if columns == [""]:
@@ -54,30 +61,37 @@ def _read(name: str, path: Path, word_column: int, spelled: list[str]) -> Benchm
             continue
         if len(columns) != 2:
             raise ValueError(f"{path}, line {number}: expected two columns with a tab between, got {line!r}")
-        sentences[-1].append(columns[word_column])
-        tag = columns[1 - word_column]
-        if tag != "O":
-            tags.add(tag.partition("-")[2])
-    types = _type_names(sorted(tags), spelled)
-    return Benchmark(name, [words for words in sentences if words], types)
+        word, tag = columns[word_column], columns[1 - word_column]
+        sentences[-1].append(word)
+        place, _, kind = tag.partition("-")
+        if kind in ("", _MISC):
+            continue
+        tags.add(kind)
+        if place == "I" and tagged:
+            tagged[-1][0].append(word)
+        else:
+            tagged.append(([word], kind))
+    names = _type_names(sorted(tags), spelled)
+    mentions = [(" ".join(words), names[kind]) for words, kind in tagged]
+    return Benchmark(name, [words for words in sentences if words], sorted(names.values()), mentions)
 
 
-def _type_names(tags: Iterable[str], spelled: list[str]) -> list[str]:
+def _type_names(tags: Iterable[str], spelled: list[str]) -> dict[str, str]:
     """Return the spelled-out name of each tag where there is one, else the tag with blanks for ``_``."""
     by_key = {_key(name): name for name in spelled}
-    names = []
+    names = {}
     left = []
     for tag in tags:
         name = by_key.pop(_key(tag), None)
         if name is None:
             left.append(tag)
         else:
-            names.append(normalize_type(name))
+            names[tag] = normalize_type(name)
     for tag in left:
         key = _key(tag)[:_SHARED_PREFIX]
         name = next((name for other, name in sorted(by_key.items()) if other.startswith(key)), tag)
-        names.append(normalize_type(name))
-    return sorted(names)
+        names[tag] = normalize_type(name)
+    return names
 
 
 def _spelled_names(directory: Path) -> dict[str, list[str]]:

@@ -1,9 +1,10 @@
-"""Command line: how much of the benchmarks the training text and types already hold.
+"""Command line: how much of the benchmarks the training texts, entities and types already hold.
 
 ``python -m dataset_builder.contamination --dataset DIR --benchmarks DIR`` reads what
-``python -m dataset_builder.build`` wrote. A test sentence counts as seen if a passage holds all its words in
-a row (exact), or 13 of them in a row (Brown et al. 2020, https://arxiv.org/abs/2005.14165, appendix C);
-letter case and punctuation do not count.
+``python -m dataset_builder.build`` wrote, with ``--mix DIR`` instead what ``python -m dataset_builder.mix``
+did. A test sentence counts as seen if a passage holds all its words in a row (exact), or 13 of them in a row
+(Brown et al. 2020, https://arxiv.org/abs/2005.14165, appendix C); a test mention, if training marks the same
+words as an entity, of the same type or of any. Letter case and punctuation do not count.
 """
 
 import argparse
@@ -20,6 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from dataset_builder.benchmarks import Benchmark, read_benchmarks
+from dataset_builder.mix.built import passages as mix_passages
+from dataset_builder.mix.built import type_names
 
 NGRAM = 13
 # A sentence of fewer words turns up anywhere; its matches are counted apart.
@@ -34,6 +37,11 @@ Words = tuple[str, ...]
 def words_of(text: str) -> Words:
     """Return the words that are compared: case folded, without punctuation."""
     return tuple(_WORD.findall(text.casefold()))
+
+
+def mention_key(text: str) -> str:
+    """Return the form in which mentions are compared: their words, or the text itself if it has none."""
+    return " ".join(words_of(text)) or text.casefold()
 
 
 class OverlapFinder:
@@ -80,7 +88,8 @@ class Overlap:
     """What training has of one benchmark.
 
     ``exact`` and ``ngram`` are indices of sentences; ``passages`` counts the training passages with either of
-    more than :data:`SHORT` words; ``seen`` and ``unseen`` part the benchmark's types.
+    more than :data:`SHORT` words; ``seen`` and ``unseen`` part the benchmark's types. ``entities`` are the
+    keys of its mentions that training marks, each with the types of them there.
     """
 
     benchmark: Benchmark
@@ -89,18 +98,28 @@ class Overlap:
     passages: int = 0
     seen: list[str] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
+    entities: dict[str, set[str]] = field(default_factory=dict)
+
+    def knows(self, text: str, kind: str) -> bool:
+        """Return whether training marks a mention of this text as one of this type."""
+        return kind in self.entities.get(mention_key(text), ())
 
     def figures(self) -> dict[str, Any]:
         """Return plain JSON values."""
         sentences = self.benchmark.sentences
         long = [index for index in sorted(self.exact) if not _short(sentences[index])]
         types = self.seen + self.unseen
+        mentions = self.benchmark.mentions
         return {
             "sentences": len(sentences),
+            f"sentences_{NGRAM}_words": sum(len(words_of(" ".join(s))) >= NGRAM for s in sentences),
             "exact": len(long),
             "exact_short": len(self.exact) - len(long),
             f"ngram_{NGRAM}": len(self.ngram),
             "training_passages": self.passages,
+            "mentions": len(mentions),
+            "mentions_seen": sum(self.knows(text, kind) for text, kind in mentions),
+            "mentions_seen_any_type": sum(bool(self.entities.get(mention_key(t))) for t, _ in mentions),
             "types": len(types),
             "types_seen": self.seen,
             "types_unseen": self.unseen,
@@ -109,14 +128,28 @@ class Overlap:
         }
 
 
-def compare(passages: Iterable[dict[str, Any]], benchmarks: Sequence[Benchmark]) -> list[Overlap]:
-    """Compare training passages (rows of the ``spans`` configuration) with benchmarks."""
+def compare(
+    passages: Iterable[dict[str, Any]], benchmarks: Sequence[Benchmark], asked: Iterable[str] = ()
+) -> list[Overlap]:
+    """Compare training passages with benchmarks.
+
+    Args:
+        passages: rows of the ``spans`` configuration: ``text``, and ``entities`` with ``type`` and ``text``.
+        benchmarks: test sets.
+        asked: types that training asks for beside those of the passages' entities.
+    """
     sentences = [(number, index) for number, b in enumerate(benchmarks) for index in range(len(b.sentences))]
     finder = OverlapFinder([words_of(" ".join(benchmarks[n].sentences[i])) for n, i in sentences])
     overlaps = [Overlap(benchmark) for benchmark in benchmarks]
-    types: set[str] = set()
+    types = set(asked)
+    # One table for all benchmarks, of their own mentions alone: the training set's would not fit.
+    marked: dict[str, set[str]] = {mention_key(text): set() for b in benchmarks for text, _ in b.mentions}
     for row in passages:
-        types.update(entity["type"] for entity in row["entities"])
+        for entity in row["entities"]:
+            types.add(entity["type"])
+            known = marked.get(mention_key(entity["text"])) if marked else None
+            if known is not None:
+                known.add(entity["type"])
         exact, ngram = finder.find(row["text"])
         touched = set()
         for found, name in ((exact, "exact"), (ngram, "ngram")):
@@ -130,6 +163,8 @@ def compare(passages: Iterable[dict[str, Any]], benchmarks: Sequence[Benchmark])
     for overlap in overlaps:
         for name in overlap.benchmark.types:
             (overlap.seen if name in types else overlap.unseen).append(name)
+        keys = {mention_key(text) for text, _ in overlap.benchmark.mentions}
+        overlap.entities = {key: marked[key] for key in sorted(keys) if marked[key]}
     return overlaps
 
 
@@ -141,12 +176,14 @@ def table(overlaps: Sequence[Overlap]) -> Table:
     """Return the figures as a terminal table."""
     shown = Table(title="Test sentences and types that training has too", title_justify="left")
     shown.add_column("benchmark")
-    headings = ("sentences", "exact", f"under {SHORT} words", f"{NGRAM}-gram", "passages", "types")
+    grams, short = f"{NGRAM}-gram", f"under {SHORT} words"
+    headings = ("sentences", "exact", short, grams, "passages", "mentions", "seen", "types")
     for heading in headings:
         shown.add_column(heading, justify="right")
     for overlap in overlaps:
         f = overlap.figures()
-        counts = (f["sentences"], f["exact"], f["exact_short"], f[f"ngram_{NGRAM}"], f["training_passages"])
+        names = ("sentences", "exact", "exact_short", f"ngram_{NGRAM}", "training_passages")
+        counts = [f[name] for name in (*names, "mentions", "mentions_seen")]
         seen = f"{len(overlap.seen)} of {f['types']}"
         shown.add_row(overlap.benchmark.name, *(f"{count:,}" for count in counts), seen)
     return shown
@@ -158,7 +195,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m dataset_builder.contamination",
         description="Report the overlap of the training text and types with benchmark test sets.",
     )
-    parser.add_argument("--dataset", required=True, metavar="DIR", help="what dataset_builder.build wrote")
+    training = parser.add_mutually_exclusive_group(required=True)
+    training.add_argument("--dataset", metavar="DIR", help="what dataset_builder.build wrote")
+    training.add_argument("--mix", type=Path, metavar="DIR", help="what dataset_builder.mix wrote")
     parser.add_argument(
         "--benchmarks", required=True, type=Path, metavar="DIR", help="CrossNER and MIT test sets"
     )
@@ -167,8 +206,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         benchmarks = read_benchmarks(options.benchmarks)
-        passages = load_dataset(options.dataset, "spans", split=options.split, streaming=True)
-        overlaps = compare(passages, benchmarks)
+        if options.mix is not None:
+            passages = mix_passages(options.mix, options.split)
+            overlaps = compare(passages, benchmarks, type_names(options.mix))
+        else:
+            rows = load_dataset(options.dataset, "spans", split=options.split, streaming=True)
+            overlaps = compare(rows, benchmarks)
     except (OSError, ValueError) as error:
         Console(stderr=True).print(f"error: {error}", highlight=False, markup=False, soft_wrap=True)
         return 1

@@ -40,7 +40,11 @@ def provenance(device: torch.device, data: dict[str, str]) -> dict[str, Any]:
 def command_line() -> str:
     """Return the command that runs; of an absolute path only the last part is kept."""
     module = sys.modules["__main__"].__spec__
-    program = f"python -m {module.name}" if module is not None else f"python {Path(sys.argv[0]).name}"
+    program = (
+        f"python -m {module.name.removesuffix('.__main__')}"
+        if module is not None
+        else f"python {Path(sys.argv[0]).name}"
+    )
     arguments = [Path(a).name if Path(a).is_absolute() else a for a in sys.argv[1:]]
     return " ".join([program, *map(shlex.quote, arguments)])
 

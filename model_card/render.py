@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from model_card.benchmarks import BENCHMARKS
-from model_card.tables import registry, speed
+from model_card.tables import corpus_cost, registry, speed, training, trust
+from model_card.tables.markdown import origin as _origin
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "model_card" / "results"
-FILES = (ROOT / "README.md", ROOT / "modeling" / "mini" / "README.md")
+FILES = (ROOT / "README.md", ROOT / "modeling" / "mini" / "README.md", ROOT / "model_card" / "FAULTS.md")
 _BLOCK = re.compile(r"(<!-- figures: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(<!-- /figures -->)", re.DOTALL)
 
 
@@ -135,11 +136,28 @@ def speed_cpu() -> str:
     return "\n\n".join((speed.cpu_rates(report), _origin(report)))
 
 
-def _origin(report: dict[str, Any]) -> str:
-    versions = ", ".join(
-        f"{name} {v}" for name, v in report["versions"].items() if name in ("torch", "transformers")
-    )
-    return f"Measured {report['date']} on {report['hardware']} ({versions}) by `{report['command']}`."
+def training_7b() -> str:
+    """LoRA training at Dream-7B's shape."""
+    report = load("training_7b_h100")
+    return "\n\n".join((training.rates(report), _origin(report)))
+
+
+def faults() -> str:
+    """Every fault that the tests provoke, with what a user sees of it."""
+    report = load("faults")
+    return "\n\n".join((trust.fault_table(report), _origin(report)))
+
+
+def fuzz() -> str:
+    """Cases and crashes of the fuzz run, by target."""
+    report = load("fuzz")
+    return "\n\n".join((trust.fuzz_table(report), _origin(report)))
+
+
+def corpus_costs() -> str:
+    """What a billion sentences take and cost at Dream-7B's shape, beside UniNER-7B's work on vLLM."""
+    report = load("speed_h100")
+    return "\n\n".join((corpus_cost.costs(report), _origin(report)))
 
 
 FIGURES: dict[str, Callable[[], str]] = {
@@ -152,6 +170,10 @@ FIGURES: dict[str, Callable[[], str]] = {
     "speed-gpu": speed_gpu,
     "speed-cpu": speed_cpu,
     "mini-cpu-f1": mini_cpu_f1,
+    "training-7b": training_7b,
+    "faults": faults,
+    "fuzz": fuzz,
+    "corpus-cost": corpus_costs,
 }
 
 

@@ -30,8 +30,9 @@ from model_card.provenance import ROOT, provenance
 from modeling import load_tokenizer
 from modeling.arguments import DiffusionArguments
 from modeling.backbones import dream_to_qwen2
-from modeling.batching import DrawnCollator, DrawnRows, GlobalBatchSampler
+from modeling.batching import DrawnCollator, GlobalBatchSampler
 from modeling.custom_generate.settings import DiffusionSettings
+from modeling.draws import DrawnRows
 from modeling.rows import RunRows
 from modeling.trainer import DiffusionTrainer
 from modeling.training import RunArguments, make_trainer, with_adapter
@@ -226,7 +227,7 @@ def epoch_tokens_per_row(trainer: CountingTrainer) -> float:
     sampler = GlobalBatchSampler(
         list(trainer.lengths or ()),
         trainer.args.per_device_train_batch_size,
-        drawn_length=trainer.drawn_length,
+        drawn_lengths=trainer.drawn_lengths,
     )
     rows, collate = DrawnRows(trainer.train_dataset), DrawnCollator(trainer.data_collator)
     batches = [collate(rows.__getitems__(draws)) for draws in sampler]

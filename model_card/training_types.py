@@ -7,34 +7,15 @@ Writes ``seen_types.json`` beside the model's results.
 
 import argparse
 import hashlib
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dataset_builder.mix.built import type_names
 from model_card.provenance import command_line
 from model_card.results import results_folder, write
 
 NAME = "seen_types"
-
-
-def types_of(mix: Path) -> list[str]:
-    """Return the type names of an open-type mix, in alphabetical order.
-
-    Args:
-        mix: folder that ``dataset_builder.mix`` wrote.
-
-    Raises:
-        FileNotFoundError: it has no ``sources.json``.
-    """
-    path = mix / "sources.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: give the folder that dataset_builder.mix wrote")
-    sources = json.loads(path.read_text(encoding="utf-8"))
-    names = {name for source in sources.values() for name in source["types"]}
-    # What stands for a type in training also appears under its coarse name.
-    names |= {coarse for source in sources.values() for coarse in (source.get("coarse") or {}).values()}
-    return sorted(names)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     try:
-        types = types_of(args.mix)
+        types = type_names(args.mix)
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from modeling.batching import fraction, seeds_of
 from modeling.custom_generate.settings import DiffusionSettings
+from modeling.draws import fraction, seeds_of
 from modeling.encoding import EncodedPrompt, PromptEncoder
 from modeling.queries import Query, QuerySampler
 from modeling.template import Mention, render_mentions

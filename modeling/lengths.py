@@ -7,7 +7,7 @@ import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from modeling.batching import fraction
+from modeling.draws import fraction
 from modeling.encoding import PromptEncoder
 from modeling.queries import Inventory, QuerySampler
 from modeling.template import render_completion

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from modeling.batching import fraction
+from modeling.draws import fraction
 from modeling.template import Mention
 
 

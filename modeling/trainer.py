@@ -22,7 +22,6 @@ from modeling.batching import (
     PLACE,
     REPEATED,
     DrawnCollator,
-    DrawnRows,
     EvaluationSampler,
     GlobalBatchSampler,
 )
@@ -37,6 +36,7 @@ from modeling.checkpoints import (
     write_model,
 )
 from modeling.custom_generate.settings import DiffusionSettings
+from modeling.draws import DrawnRows
 from modeling.faults import CheckpointNotWritten, stop_at_bad_loss
 from modeling.figures import Figures
 from modeling.inside import open_forward, run_inside

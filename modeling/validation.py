@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from modeling.batching import derived_seed
+from modeling.draws import derived_seed
 from modeling.extractor import EntityExtractor
 from modeling.queries import QuerySampler
 from modeling.template import parse_completion

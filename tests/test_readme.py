@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from datasets import load_dataset
 
-from model_card import render
+import train_sft
+from model_card import finetune, render, scale, zero_shot
 from modeling import convert_dream, merge
 from tests.hub.models import make_models
 from tests.modeling.tiny import save_encoder, toy_tokenizer
@@ -53,8 +54,12 @@ def test_every_command_is_covered_here() -> None:
         "dataset_builder.mix",
         "train_sft.py",
         "model_card.evaluate",
+        "model_card.finetune",
         "model_card.integrations",
         "model_card.release",
+        "model_card.scale",
+        "model_card.zero_shot",
+        "modeling.annotate",
         "modeling.convert_dream",
         "modeling.merge",
     )
@@ -92,6 +97,17 @@ def test_files_go_in_and_out(tmp_path: Path) -> None:
     assert [json.loads(line)["text"] for line in lines] == [row["text"] for row in rows]
 
 
+def test_a_corpus_is_annotated_and_checked(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed (pip install -r requirements-ray.txt)")
+    rows = [{"id": n, "text": text} for n, text in enumerate(["Ann Smith lives in Oslo .", "It rained ."])]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    result = run(command_with("modeling.annotate", "--input"), tmp_path)
+    assert result.returncode == 0, result.stderr
+    result = run(command_with("modeling.annotate", "--check"), tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "every id is there once" in result.stdout
+
+
 def test_data_set_command(shared: Path, tmp_path: Path) -> None:
     subset = shared / "data" / "pile_ner" / "pile_ner_type_subset.json.gz"
     records = json.loads(gzip.decompress(subset.read_bytes()))
@@ -111,6 +127,22 @@ def test_evaluate_command(shared: Path) -> None:
     result = run(f"{command} --limit 3", ROOT)
     assert result.returncode == 0, result.stderr
     assert "mean" in result.stdout
+
+
+def test_own_data_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    block = next(b for b in re.findall(r"```json\n(.*?)```", README, re.DOTALL) if "entities" in b)
+    (tmp_path / "my.jsonl").write_text(block, encoding="utf-8")
+    words = shlex.split(command_with("train_sft.py", "my.jsonl"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [*words[1:], "--max_steps", "1", "--use_cpu"])
+    train_sft.main()
+    assert (tmp_path / "runs" / "mine" / "config.json").is_file()
+
+
+def test_commands_that_measure_the_model_know_their_flags() -> None:
+    for module in (finetune, scale, zero_shot):
+        words = shlex.split(command_with(module.__name__))
+        assert module.parse(words[3:]).data == Path("DIR")
 
 
 def test_mix_and_mini_training_commands(shared: Path, tmp_path: Path) -> None:

@@ -57,3 +57,21 @@ def sources(report: dict[str, Any]) -> str:
         told.append(f"{entry['date']} on {entry['hardware']} in {entry['dtype']} ({versions})")
     predicted = f"Predicted {'; '.join(told)}. " if told else ""
     return f"{predicted}Scored by `{report['scored']['command']}`."
+
+
+def origin(report: dict[str, Any]) -> str:
+    """Return when, where and by which command a results file was measured."""
+    versions = ", ".join(
+        f"{name} {v}" for name, v in report["versions"].items() if name in ("torch", "transformers")
+    )
+    return f"Measured {report['date']} on {report['hardware']} ({versions}) by `{report['command']}`."
+
+
+def in_order(sets: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the entries of the test sets in the order of the published tables."""
+    return [(name, sets[name]) for name in BENCHMARKS if name in sets]
+
+
+def short_title(name: str) -> str:
+    """Return how a test set is called in tables: the last word of its title."""
+    return source_of(name).title.split()[-1]

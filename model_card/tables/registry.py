@@ -8,7 +8,9 @@ from pathlib import Path
 from model_card.results import read
 from model_card.tables import behaviour, quality
 from model_card.tables.cost import cost
+from model_card.tables.finetune import finetune
 from model_card.tables.markdown import NotMeasured
+from model_card.tables.zero_shot import zero_shot
 
 TABLES: dict[str, Callable[[Path], str]] = {
     "f1": quality.headline,
@@ -24,6 +26,8 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "ablations": behaviour.ablations,
     "errors": behaviour.errors,
     "hallucination": behaviour.hallucination,
+    "zero-shot": zero_shot,
+    "finetune": finetune,
     "cost": cost,
 }
 

@@ -35,8 +35,8 @@ def rates(report: dict[str, Any]) -> str:
         [
             table(HEAD, rows),
             "",
-            f"{report['what']}. Batches of {recipe['batch_size']} rows of up to {recipe['max_length']} tokens, "
-            f"{recipe['accumulation']} a step; rank {recipe['lora_rank']}: "
+            f"{report['what']}. Batches of {recipe['batch_size']} rows of up to "
+            f"{recipe['max_length']} tokens, {recipe['accumulation']} a step; rank {recipe['lora_rank']}: "
             f"{any_one['trainable_parameters'] / 1e6:.0f}M of {any_one['parameters'] / 1e9:.1f}B parameters "
             f"are trained, an adapter of {any_one['adapter_bytes'] / 1e6:.0f} MB. Utilisation is of "
             f"{report['peak_operations_per_s'] / 1e12:.0f} TFLOP/s. {report['operations_counted']}",

@@ -1,5 +1,6 @@
 """Overlap with the benchmarks: against a slow search, and planted sentences are found."""
 
+import gzip
 import json
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from dataset_builder.benchmarks import Benchmark, read_benchmarks
 from dataset_builder.build import main as build
 from dataset_builder.contamination import OverlapFinder, compare, main, words_of
+from dataset_builder.mix.built import passages, type_names
 from tests.dataset_builder.records import record, write_source
 
 word = st.sampled_from(["a", "b", "c"])
@@ -80,7 +82,10 @@ def test_planted_sentences_and_types_are_found():
         "b", [["Ada", "wrote", "notes", "in", "Oslo"], _LONG, ["yes"], ["not", "there"]], ["person", "film"]
     )
     rows = [
-        {"text": "He says: ADA wrote notes, in Oslo. Yes!", "entities": [{"type": "person"}]},
+        {
+            "text": "He says: ADA wrote notes, in Oslo. Yes!",
+            "entities": [{"type": "person", "text": "ADA"}],
+        },
         {"text": "x " + " ".join(_LONG[3:16]) + " y", "entities": []},
         {"text": " ".join(_LONG[:12]), "entities": []},
     ]
@@ -131,3 +136,49 @@ def test_the_command_from_end_to_end(tmp_path, tokenizer_folder, capsys):
     assert figures["mit_movie"]["exact"] == 0
     assert main([*options[:2], "--benchmarks", str(tmp_path)]) == 1
     assert "no benchmark in" in capsys.readouterr().err
+
+
+def test_mentions_are_counted_by_type_and_by_words_alone():
+    mentions = [("Ada", "person"), ("Ada", "person"), ("U.S.", "country"), ("Oslo", "film"), ("+++", "film")]
+    benchmark = Benchmark("b", [["Ada"]], ["person", "country", "film"], mentions)
+    marked = [("ada", "person"), ("Oslo", "city"), ("U S", "country"), ("++", "film"), ("Rome", "film")]
+    rows = [{"text": "", "entities": [{"text": text, "type": kind} for text, kind in marked]}]
+    (overlap,) = compare(rows, [benchmark], asked=["river"])
+    figures = overlap.figures()
+    assert (figures["mentions"], figures["mentions_seen"], figures["mentions_seen_any_type"]) == (5, 3, 4)
+    assert overlap.knows("ADA", "person")
+    assert not overlap.knows("Ada", "film")
+    assert not overlap.knows("Rome", "film")  # in training, but no mention of this benchmark
+
+
+def write_mix(folder):
+    folder.mkdir()
+    types = {"a": {"types": ["researcher", "city"], "coarse": {"researcher": "person"}}}
+    (folder / "sources.json").write_text(json.dumps(types))
+    entities = [{"type": "researcher", "also": ["author"], "text": "Ada", "start": 0, "end": 3}]
+    rows = [
+        {"source": "a", "text": "Ada wrote notes in Oslo", "entities": entities},
+        {"source": "a", "text": "nothing", "entities": []},
+    ]
+    with gzip.open(folder / "train.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    return folder
+
+
+def test_a_mix_is_read_by_all_the_names_it_asks_by(tmp_path, capsys):
+    mix = write_mix(tmp_path / "mix")
+    assert type_names(mix) == ["city", "person", "researcher"]
+    first, second = passages(mix)
+    assert [entity["type"] for entity in first["entities"]] == ["researcher", "author", "person"]
+    assert second == {"text": "nothing", "entities": []}
+    with pytest.raises(FileNotFoundError, match=r"has no split 'dev'"):
+        list(passages(mix, "dev"))
+    write_benchmarks(tmp_path / "benchmarks")
+    out = tmp_path / "overlap.json"
+    options = ["--mix", str(mix), "--benchmarks", str(tmp_path / "benchmarks"), "--json", str(out)]
+    assert main(options) == 0
+    figures = json.loads(out.read_text())["crossner_ai"]
+    assert (figures["exact"], figures["mentions"], figures["mentions_seen"]) == (1, 3, 1)
+    assert figures["types_seen"] == ["researcher"]
+    assert main(["--mix", str(tmp_path), *options[2:]]) == 1
+    assert "give the folder that dataset_builder.mix wrote" in capsys.readouterr().err

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from trl import ModelConfig, TrlParser
 
+from dataset_builder.mix.built import type_names
 from model_card.energy import energy
 from model_card.train_ablations import command
 from model_card.training_rows import REFERENCE, ROWS, scores_path
-from model_card.training_types import types_of
 from modeling.arguments import DiffusionArguments
 from modeling.training import RunArguments
 
@@ -33,10 +33,10 @@ def test_rows_have_folders_of_their_own(tmp_path: Path) -> None:
 
 def test_types_of_a_mix_with_their_coarse_names(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"sources\.json does not exist"):
-        types_of(tmp_path)
+        type_names(tmp_path)
     text = '{"a": {"types": ["poet", "city"], "coarse": {"poet": "person"}}, "b": {"types": ["city"]}}'
     (tmp_path / "sources.json").write_text(text)
-    assert types_of(tmp_path) == ["city", "person", "poet"]
+    assert type_names(tmp_path) == ["city", "person", "poet"]
 
 
 def test_energy_is_power_over_time() -> None:

@@ -13,13 +13,10 @@ from hypothesis import strategies as st
 
 from modeling.batching import (
     DrawnCollator,
-    DrawnRows,
     EvaluationSampler,
     GlobalBatchSampler,
-    derived_seed,
-    fraction,
-    seeds_of,
 )
+from modeling.draws import DrawnRows, derived_seed, fraction, seeds_of
 
 lengths = st.lists(st.integers(1, 60), min_size=1, max_size=80)
 

@@ -7,7 +7,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling.batching import derived_seed
 from modeling.collator import (
     IGNORE,
     CompletionCollator,
@@ -20,6 +19,7 @@ from modeling.collator import (
     tag_ids,
 )
 from modeling.custom_generate.tagging import FIRST_MARKER, INSIDE, OUTSIDE, spans_of
+from modeling.draws import derived_seed
 from modeling.encoding import PromptEncoder
 from modeling.pointer_init import pointer_settings
 from modeling.queries import QuerySampler

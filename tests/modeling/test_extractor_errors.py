@@ -43,6 +43,7 @@ from tests.modeling.tiny import TYPES, tiny_dream
         ({"pad_penalty": float("nan")}, ValueError, "pad_penalty must be a finite number, got nan"),
         ({"outside_bias": "x"}, ValueError, "outside_bias must be a finite number, got 'x'"),
         ({"seed": 1.5}, ValueError, "seed must be a whole number, got 1.5"),
+        ({"seed": 2**80}, ValueError, "seed must fit into 64 bits, got a number of 81 bits"),
         ({"decoding": "plain"}, ValueError, "decoding='plain' is for the completion canvas"),
         ({"nested": True}, ValueError, "nested=True needs canvas='completion'"),
         ({"nested": 1}, ValueError, "nested must be True or False, got 1"),
@@ -83,9 +84,18 @@ def test_a_wrong_number_of_threads_is_named():
         EntityExtractor.from_pretrained(threads=0)
 
 
+@pytest.mark.parametrize("device", [0, "telepathy", "cuda:99"])
+def test_a_device_that_is_not_there_is_named(device):
+    with pytest.raises(ValueError, match=r"device .* cannot be used here \(.*\); give \"cpu\""):
+        EntityExtractor.from_pretrained(device=device)
+
+
 def test_one_text_is_no_batch(extractor):
     with pytest.raises(TypeError, match="texts must be a list of strings; for one text use predict_entities"):
         extractor.batch_predict_entities("alice", TYPES)
+    for texts in (None, 3, b"alice", {"alice": 1}):
+        with pytest.raises(TypeError, match="texts must be a list of strings, got "):
+            extractor.batch_predict_entities(texts, TYPES)
     with pytest.raises(ValueError, match="2 texts but 1 lists of labels; give one list for each text"):
         extractor.batch_predict_entities(["alice", "bob"], [TYPES])
 

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling.jsonlines import Row, batches, check_encodable, read_rows, write_answer, write_line
+from modeling.jsonlines import (
+    Row,
+    batches,
+    check_encodable,
+    read_rows,
+    skip_answered,
+    write_answer,
+    write_line,
+)
 
 LABELS = ["person", "organization"]
 
@@ -111,6 +119,20 @@ def test_an_unusable_object_keeps_its_keys():
         "line": 1,
         "error": "'text' must be a string, got 3",
     }
+
+
+def test_a_line_that_failed_carries_no_entities_of_its_own():
+    (row,) = read('{"text": 3, "entities": [{"start": 0}], "error": "old"}')
+    answer = write_answer(row, row.error)
+    assert json.loads(answer) == {"text": 3, "line": 1, "error": "'text' must be a string, got 3"}
+    assert skip_answered(iter([row]), [answer.encode()]) == (1, 1, len(answer))
+
+
+def test_a_line_with_an_error_of_its_own_is_not_counted_as_failed():
+    (row,) = read('{"text": "a", "line": 1, "error": "own"}')
+    answer = write_answer(row, [])
+    assert json.loads(answer) == {"text": "a", "line": 1, "error": "own", "entities": []}
+    assert skip_answered(iter([row]), [answer.encode()]) == (1, 0, len(answer))
 
 
 def test_a_long_value_is_not_repeated_whole_in_the_message():

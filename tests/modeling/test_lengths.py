@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from modeling.batching import Draw, DrawnCollator, DrawnRows, derived_seed
+from modeling.batching import DrawnCollator
 from modeling.collator import CompletionCollator, EntityCollator
+from modeling.draws import Draw, DrawnRows, derived_seed
 from modeling.encoding import PromptEncoder
 from modeling.lengths import CompletionLengths, EntityLengths
 from modeling.pointer_init import pointer_settings

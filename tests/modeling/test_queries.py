@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling.batching import derived_seed
+from modeling.draws import derived_seed
 from modeling.queries import Inventory, Query, QuerySampler
 from modeling.template import Mention
 
