@@ -350,7 +350,10 @@ class EntityExtractor:
 
 def _check_vocabulary(model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
     rows = model.get_input_embeddings().weight.shape[0]
-    token, last = max(tokenizer.get_vocab().items(), key=lambda item: item[1], default=("", -1))
+    # Added tokens aside: text never becomes one, and tokenizers are saved with some that nothing uses.
+    added = tokenizer.get_added_vocab()
+    used = (item for item in tokenizer.get_vocab().items() if item[0] not in added)
+    token, last = max(used, key=lambda item: item[1], default=("", -1))
     if not 0 <= last < rows:
         raise ValueError(
             f"the tokenizer's token {token!r:.80} has the number {last}, but the network has {rows} "
