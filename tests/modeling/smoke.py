@@ -40,7 +40,7 @@ def smoke(folder: Path, steps: int, least: float = F1) -> str:
         "max_steps": steps,
         "warmup_steps": steps // 16,
         "logging_steps": max(1, steps // 20),
-        "learning_rate": 5e-3,
+        "learning_rate": 3e-3,
         "tokens_per_batch": 2048,
         "max_length": 128,
         "canvas_length": 64,
