@@ -150,6 +150,7 @@ def pareto(results: dict[str, Any]) -> Figure:
         x0, y0 = 1000 * point["seconds_per_sentence"], 100 * point["f1"]
         axes.plot(x0, y0, "D", color=COLOURS["baseline"], label=name, linestyle="none")
     axes.set_xscale("log")
+    axes.margins(0.08, 0.1)  # room for the labels of the uppermost points
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("milliseconds a sentence, in batches (log scale)")

@@ -38,11 +38,6 @@ def load(name: str) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def mini_f1() -> str:
-    """F1 of the embedded default by setting and benchmark."""
-    return _f1_table([load("mini_first")], [""])
-
-
 def mini_cpu_f1() -> str:
     """F1 of the embedded default under the adaptive rule and in 8-bit integers."""
     return _f1_table([load("mini_adaptive"), load("mini_int8")], ["", ", int8"])
@@ -61,23 +56,9 @@ def _f1_table(reports: list[dict[str, Any]], notes: list[str]) -> str:
     return "\n".join([*rows, "", "\n".join(map(_origin, reports))])
 
 
-def mini_faults() -> str:
-    """Hallucinations and format violations of the embedded default, over all benchmarks."""
-    report = load("mini_first")
-    rows = ["| decoding | predicted entities | not in the text | unreadable segments |", "|---|---|---|---|"]
-    for setting, scores in report["results"].items():
-        predicted = sum(s["predicted"] for s in scores.values())
-        wrong = sum(s["predicted"] * s["hallucination"] for s in scores.values())
-        violation = sum(s["violation"] * s["sentences"] for s in scores.values())
-        sentences = sum(s["sentences"] for s in scores.values())
-        share = wrong / predicted if predicted else 0.0
-        rows.append(f"| {setting} | {predicted} | {share:.1%} | {violation / sentences:.1%} |")
-    return "\n".join(rows)
-
-
 def mini_latency() -> str:
     """CPU latency of one sentence with all types of its data set."""
-    report = load("mini_first")["latency"]
+    report = load("mini_latency")
     rows = ["| | " + " | ".join(n.split("_")[1] for n in report["results"]) + " |"]
     rows.append("|---" * (len(report["results"]) + 1) + "|")
     for key, label in (("p50_ms", "median, ms"), ("p95_ms", "95th percentile, ms")):
@@ -161,8 +142,6 @@ def corpus_costs() -> str:
 
 
 FIGURES: dict[str, Callable[[], str]] = {
-    "mini-f1": mini_f1,
-    "mini-faults": mini_faults,
     "mini-latency": mini_latency,
     "mini-mix": mini_mix,
     "mini-training": mini_training,

@@ -77,6 +77,10 @@ class RunArguments:
     lower_rate: float = field(
         default=0.2, metadata={"help": "How often a text is lower-cased (entity rows)."}
     )
+    both_rate: float = field(
+        default=0.1,
+        metadata={"help": "How often a present type is asked for beside its coarse one (entity rows)."},
+    )
     max_length: int = field(
         default=512, metadata={"help": "The most tokens of prompt (and completion canvas)."}
     )
@@ -162,6 +166,7 @@ def make_trainer(
         few_negatives=run_args.few_negatives,
         lower_rate=run_args.lower_rate,
         drop_rate=run_args.drop_rate,
+        both_rate=run_args.both_rate,
     )
     train, longest, canvas = rows.splits["train"], run_args.max_length, run_args.canvas_length
     collator: Any

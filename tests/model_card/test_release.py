@@ -21,6 +21,7 @@ from model_card.release.__main__ import main
 from model_card.release.artefact import KINDS, Artefact
 from model_card.release.assembly import AssemblyError, Sources, assemble
 from model_card.release.bundle import MODELING, BundleError, check_imports, flat_modules, write_bundle
+from model_card.release.cards import mini_card
 from model_card.release.validation import problems
 
 MINI = MODELING / "mini"
@@ -121,23 +122,29 @@ def test_the_mini_is_whole_and_right(mini):
     }
 
 
-def test_its_card_has_the_scores_of_its_own_weights(mini):
+def test_its_card_is_that_of_the_evidence_and_how_to_use_it(mini):
     card = ModelCard(mini.files["README.md"].read_text(encoding="utf-8"))
-    assert card.data.model_name == "diffusion-ner-zero-mini"
+    source = ModelCard((MINI / "README.md").read_text(encoding="utf-8"))
     scores = [r for r in card.data.eval_results if r.metric_type == "f1"]
     assert [r.dataset_type for r in scores] == list(BENCHMARKS)
-    assert {(r.metric_value, r.metric_name) for r in scores} == {(0.4444, "Strict micro F1 (aligned, T=1)")}
-    body = (MINI / "README.md").read_text(encoding="utf-8").split("---\n", 2)[2].strip()
-    kept = [line for line in body.splitlines() if line not in card.text.splitlines()]
+    assert card.data.eval_results == source.data.eval_results
+    kept = [line for line in source.text.strip().splitlines() if line not in card.text.splitlines()]
     assert kept == []
     assert 'pipeline("zero-shot-ner", model="acme/diffusion-ner-zero-mini"' in card.text
 
 
-def test_other_weights_have_no_scores(tmp_path, results):
-    artefact = assemble("mini", Sources("acme", results=(results / "a_other.json",)), tmp_path)
-    card = ModelCard(artefact.files["README.md"].read_text(encoding="utf-8"))
-    assert card.data.eval_results is None
-    assert problems(artefact, [artefact]) == []
+@pytest.mark.parametrize(("name", "scores"), [("own.json", {0.4444}), ("a_other.json", set())])
+def test_a_card_without_evidence_takes_the_scores_of_its_own_weights(tmp_path, results, name, scores):
+    for path in MINI.iterdir():
+        if path.suffix in (".safetensors", ".json"):
+            (tmp_path / path.name).symlink_to(path)
+    source = ModelCard((MINI / "README.md").read_text(encoding="utf-8"))
+    source.data.eval_results = source.data.model_name = None
+    write(tmp_path / "README.md", str(source))
+    card = ModelCard(mini_card(tmp_path, [results / name]))
+    found = [r for r in card.data.eval_results or () if r.metric_type == "f1"]
+    assert {r.metric_value for r in found} == scores
+    assert {r.metric_name for r in found} <= {"Strict micro F1 (aligned, T=1)"}
 
 
 def test_every_name_of_an_artefact_gets_the_namespace(tmp_path):
@@ -233,7 +240,7 @@ SPOILS = {
         changed_card("pipeline_tag: token-classification\n", ""),
         "README.md: pipeline_tag is missing",
     ),
-    "a score in percent": (changed_card("value: 0.5\n", "value: 50.0\n"), "is 50.0, not a share in [0, 1]"),
+    "a score in percent": (changed_card("value: 0.", "value: 50."), "not a share in [0, 1]"),
     "a model index without a task": (
         changed_card("  - task:\n      type: token-classification\n", "  - task:\n      kind: x\n"),
         "README.md: its model-index cannot be read",

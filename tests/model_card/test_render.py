@@ -14,8 +14,8 @@ def test_an_unknown_figure_is_refused() -> None:
 
 def test_a_figure_without_results_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(render, "RESULTS", render.ROOT / "model_card" / "no_results")
-    with pytest.raises(FileNotFoundError, match=r"mini_first\.json.*measure it first"):
-        render.render("<!-- figures: mini-f1 -->\n<!-- /figures -->")
+    with pytest.raises(FileNotFoundError, match=r"mini_latency\.json.*measure it first"):
+        render.render("<!-- figures: mini-latency -->\n<!-- /figures -->")
 
 
 def test_a_typed_number_does_not_survive() -> None:

@@ -260,11 +260,12 @@ def test_init_takes_trained_pointer_checkpoints_only(tokenizer, tmp_path):
 def test_the_rates_of_a_query_are_those_of_the_arguments(trained, tmp_path):
     data = tmp_path / "my.jsonl"
     data.write_bytes(b"".join(lines(ANN)))
-    settings = RunArguments(few_negatives=2, full_list_rate=0.5, drop_rate=0.25, lower_rate=0.75)
+    rates = {"full_list_rate": 0.5, "drop_rate": 0.25, "lower_rate": 0.75, "both_rate": 0.35}
+    settings = RunArguments(few_negatives=2, **rates)
     arguments = DiffusionArguments(output_dir=str(tmp_path / "out"), use_cpu=True, report_to="none")
     trainer = make_trainer(
         load_model(trained), load_tokenizer(trained), load_labelled(data), settings, arguments
     )
     queries = trainer.data_collator.queries
-    assert (queries.few_negatives, queries.full_list_rate) == (2, 0.5)
-    assert (queries.drop_rate, queries.lower_rate) == (0.25, 0.75)
+    assert queries.few_negatives == 2
+    assert {name: getattr(queries, name) for name in rates} == rates
