@@ -71,7 +71,7 @@ def mini_card(folder: Path, results: Iterable[Path]) -> str:
     card.text, found = opening.subn(lambda match: f"{match[0]}{use}\n", card.text, count=1)
     if not found:
         raise ValueError(f"{folder / 'README.md'} does not begin with a heading and a paragraph")
-    if not card.data.eval_results:  # a card of the evidence brings its own model index
+    if not getattr(card.data, "eval_results", None):  # a card of the evidence brings its own model index
         canvas = _settings(folder).get("canvas", "completion")
         _add_results(card.data, _measured_on(folder, results), KINDS["mini"].name, canvas)
     return str(card).rstrip() + "\n"
