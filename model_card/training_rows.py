@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dataset_builder.mix.sources import PILE, SOURCES
+
+_DIALOGUES = {"sgd_slots", "snips_slots", "hwu64_slots", "atis_slots", "restaurant8k_slots"}
+_OTHERS = tuple(source.name for source in (PILE, *SOURCES) if source.name not in _DIALOGUES)
 _LORA = ("--use_peft", "--lora_target_modules", "query", "key", "value", "dense")
 
 
@@ -48,6 +52,9 @@ ROWS = (
         )
         for count in (0, 2, 5)
     ),
+    TrainingRow("data", "without dialogues", ("--sources", *_OTHERS)),
+    TrainingRow("data", "Pile-NER alone", ("--sources", PILE.name)),
+    TrainingRow("types asked", "coarse beside fine three times as often", ("--both_rate", "0.3")),
     TrainingRow("prompt attention", "full prompt attention", ("--prompt_attention", "full")),
     TrainingRow("canvases", "completion canvas only", ("--aligned_weight", "0")),
     TrainingRow("objective", "exact weight 1/t", ("--max_weight", "1000")),

@@ -1,6 +1,7 @@
 """The rows of a run: prompt/completion rows or entity rows, with what the batches need to know of them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,19 +28,22 @@ class RunRows:
         return "prompt" in self.splits["train"].column_names
 
 
-def load_rows(source: str, config: str | None = None) -> RunRows:
+def load_rows(source: str, config: str | None = None, only: Sequence[str] | None = None) -> RunRows:
     """Load the rows of a run.
 
     Args:
         source: Hub id or folder of prompt/completion rows, or a folder of entity rows (``sources.json``).
         config: name of the Hub data set's configuration.
+        only: names of the sources of entity rows to keep; default all.
 
     Raises:
         FileNotFoundError, OSError: the data cannot be found or reached.
-        ValueError: there is no training split.
+        ValueError: there is no training split, or no such source.
     """
     folder = Path(source)
     if not (folder / "sources.json").is_file():
+        if only is not None:
+            raise ValueError(f"{source!r} is no folder of entity rows with sources.json: leave out sources")
         splits = dict(load_dataset(source, config))
         if "train" not in splits:
             raise ValueError(f"{source!r} has no split 'train', only {sorted(splits)}")
@@ -47,9 +51,19 @@ def load_rows(source: str, config: str | None = None) -> RunRows:
     files = {split: str(folder / f"{split}.jsonl.gz") for split in ("train", "validation")}
     splits = dict(load_dataset("json", data_files={k: v for k, v in files.items() if Path(v).is_file()}))
     sources: dict[str, Any] = json.loads((folder / "sources.json").read_text(encoding="utf-8"))
+    if only is not None:
+        unknown = sorted(set(only) - set(sources))
+        if unknown or not only:
+            raise ValueError(f"{source!r} has no sources {unknown}; it has {', '.join(sources)}")
+        sources = {name: entry for name, entry in sources.items() if name in only}
+        splits = {split: _of(rows, set(only)) for split, rows in splits.items()}
     inventories = {
         name: Inventory(tuple(entry.get("types", ())), entry.get("coarse") or {}, entry.get("related") or {})
         for name, entry in sources.items()
     }
     weights = [float(sources[name].get("weight", 1.0)) for name in splits["train"]["source"]]
     return RunRows(splits, inventories, weights)
+
+
+def _of(rows: Dataset, sources: set[str]) -> Dataset:
+    return rows.select([i for i, name in enumerate(rows["source"]) if name in sources])

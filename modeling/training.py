@@ -50,6 +50,10 @@ class RunArguments:
         },
     )
     data_config: str | None = field(default=None, metadata={"help": "Name of the data set's configuration."})
+    sources: list[str] | None = field(
+        default=None,
+        metadata={"help": "Train on these sources of a folder of entity rows alone; default: all of them."},
+    )
     new_pointer_from: str | None = field(
         default=None,
         metadata={"help": "Folder or Hub id of a BERT encoder to make a new pointer network from."},
@@ -127,7 +131,7 @@ def run(run_args: RunArguments, args: DiffusionArguments, model_args: ModelConfi
     # Before the model: one's own file is there at once, and its faults are the likeliest.
     own = load_labelled(Path(run_args.data)) if is_labelled(run_args.data) else None
     model, tokenizer = prepare_model(run_args, args, model_args)
-    rows = own or load_rows(run_args.data, run_args.data_config)
+    rows = own or load_rows(run_args.data, run_args.data_config, run_args.sources)
     if own is not None:
         warn_of_long(own, PromptEncoder(tokenizer, DiffusionSettings.of(model)), run_args.max_length)
     trainer = make_trainer(model, tokenizer, rows, run_args, args)
