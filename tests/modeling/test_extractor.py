@@ -144,7 +144,7 @@ def test_a_threshold_leaves_out_the_unsure(extractor):
 def test_the_bias_moves_precision_against_recall(extractor):
     counts = [
         sum(len(e) for e in extractor.batch_predict_entities(TOY, TYPES, outside_bias=bias))
-        for bias in (-8.0, 0.0, 8.0)
+        for bias in (-40.0, 0.0, 40.0)
     ]
     assert counts[0] > counts[1] > counts[2]
 
