@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
-import pickle
 import sys
 import time
 import warnings
@@ -18,9 +18,9 @@ from typing import Any
 import pyarrow as pa
 
 from modeling.annotation.annotator import Annotator, Outcome, Workload
-from modeling.annotation.documents import Columns, Fragment, Piece, pieces
+from modeling.annotation.documents import Columns, Document, Fragment, Piece, pieces
 from modeling.annotation.settings import Settings
-from modeling.annotation.storage import ASIDE, Folder
+from modeling.annotation.storage import ASIDE, Folder, InputFile
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what dies is started again: no news to a user
@@ -153,7 +153,7 @@ def annotate(
     warnings.filterwarnings("ignore", category=UserWarning, module=r"ray\.data\.")
     on_gpu = pool.device == "cuda"
     own = Workload(pool.device, None if on_gpu else pool.cores, workload.batch_tokens, workload.retries)
-    rows = [{"fragment": pickle.dumps(one)} for one in fragments]
+    rows = [{"fragment": json.dumps([asdict(one), sorted(there)])} for one, there in fragments]
     blocks = min(len(rows), _BLOCKS)
     dataset = (
         ray.data.from_items(rows, override_num_blocks=blocks)
@@ -189,16 +189,18 @@ def annotate(
 def _read(batch: pa.Table, columns: Columns, documents_per_part: int) -> Iterator[pa.Table]:
     """Yield the parts of fragments that are not there; what cannot be read, as its error."""
     for content in batch.column("fragment").to_pylist():
-        fragment, there = pickle.loads(content)
+        told, there = json.loads(content)
+        fragment = Fragment(**{**told, "file": InputFile(**told["file"])})
         try:
-            for piece in _missing(fragment, there, columns, documents_per_part):
-                yield _packed(piece)
+            for piece in _missing(fragment, set(there), columns, documents_per_part):
+                yield _packed(asdict(piece))
         except (OSError, ValueError) as error:
             yield _packed(f"{fragment.file.name} cannot be read: {error}")
 
 
-def _packed(content: Piece | str) -> pa.Table:
-    return pa.table({"piece": pa.array([pickle.dumps(content)], pa.large_binary())})
+def _packed(content: dict[str, Any] | str) -> pa.Table:
+    """Return a block of one part, or of why there is none."""
+    return pa.table({"piece": pa.array([json.dumps(content)], pa.large_string())})
 
 
 def _missing(
@@ -234,12 +236,13 @@ class _Worker:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         (packed,) = batch.column("piece").to_pylist()
-        content = pickle.loads(packed)
+        content = json.loads(packed)
         problem = content if isinstance(content, str) else self._problem
         outcome = Outcome()
         if self._annotator is not None and not problem:
             try:
-                outcome = self._annotator.annotate(content)
+                documents = [Document(**told) for told in content["documents"]]
+                outcome = self._annotator.annotate(Piece(**{**content, "documents": documents}))
             except OSError as error:
                 problem = f"the output cannot be written: {error}"
         return pa.table({key: [value] for key, value in {**asdict(outcome), "problem": problem}.items()})
