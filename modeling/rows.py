@@ -54,7 +54,8 @@ def load_rows(source: str, config: str | None = None, only: Sequence[str] | None
     if only is not None:
         unknown = sorted(set(only) - set(sources))
         if unknown or not only:
-            raise ValueError(f"{source!r} has no sources {unknown}; it has {', '.join(sources)}")
+            asked = f"{source!r} has no sources {unknown}" if unknown else "no source is named to train on"
+            raise ValueError(f"{asked}; it has {', '.join(sources)}")
         sources = {name: entry for name, entry in sources.items() if name in only}
         splits = {split: _of(rows, set(only)) for split, rows in splits.items()}
     inventories = {

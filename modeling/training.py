@@ -130,6 +130,10 @@ def run(run_args: RunArguments, args: DiffusionArguments, model_args: ModelConfi
     torch.backends.cuda.enable_cudnn_sdp(False)
     # Before the model: one's own file is there at once, and its faults are the likeliest.
     own = load_labelled(Path(run_args.data)) if is_labelled(run_args.data) else None
+    if own is not None and run_args.sources is not None:
+        raise ValueError(
+            f"--sources {run_args.sources} goes with a folder of entity rows, not with {run_args.data!r}"
+        )
     model, tokenizer = prepare_model(run_args, args, model_args)
     rows = own or load_rows(run_args.data, run_args.data_config, run_args.sources)
     if own is not None:

@@ -269,3 +269,11 @@ def test_the_rates_of_a_query_are_those_of_the_arguments(trained, tmp_path):
     queries = trainer.data_collator.queries
     assert queries.few_negatives == 2
     assert {name: getattr(queries, name) for name in rates} == rates
+
+
+def test_a_file_of_ones_own_has_no_sources(tmp_path):
+    data = tmp_path / "my.jsonl"
+    data.write_bytes(b"".join(lines(ANN)))
+    arguments = DiffusionArguments(output_dir=str(tmp_path / "out"), use_cpu=True, report_to="none")
+    with pytest.raises(ValueError, match=r"--sources \['a'\] goes with a folder of entity rows"):
+        run(RunArguments(data=str(data), init="mini", sources=["a"]), arguments, ModelConfig())
