@@ -22,9 +22,8 @@ from dataset_builder.benchmarks import Benchmark as TestSet
 from dataset_builder.contamination import Overlap, compare
 from dataset_builder.mix.built import passages, type_names
 from model_card.benchmarks import BENCHMARKS, MISC, Benchmark, load_benchmarks
-from model_card.experiments.driver import Context
+from model_card.experiments.driver import Context, context_of
 from model_card.predictions import RUNS, Item, Prediction
-from model_card.predictor import Predictor
 from model_card.provenance import provenance
 from model_card.results import RESULTS, write
 from model_card.scores import references, strict, written
@@ -102,16 +101,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _context(args: argparse.Namespace) -> Context:
-    predictor = Predictor(
-        args.model,
-        data=args.data,
-        device=args.device,
-        batch_size=args.batch_size,
-        limit=args.limit,
-        runs=args.runs,
-        progress=sys.stderr.isatty(),
-    )
-    return Context(predictor, args.output.parent)
+    return context_of(argparse.Namespace(**vars(args), dtype="float32", results=args.output.parent))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
