@@ -1,6 +1,7 @@
 """The Trainer with the diffusion loss."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,12 @@ from modeling.validation import Question, decode_sample
 
 EVALUATION_SEED = 1234
 IGNORE = -100
+
+
+def _one_thread_of_tokenizers(_worker: int) -> None:
+    # The threads with which this process tokenized before do not exist in a worker that is forked from it:
+    # waiting for them would last for ever, and TOKENIZERS_PARALLELISM=true in the environment asks for that.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
 class ObjectiveStep(TrainerCallback):
@@ -236,6 +243,7 @@ class DiffusionTrainer(Trainer):
             batch_sampler=sampler,
             collate_fn=DrawnCollator(self.data_collator),
             num_workers=workers,
+            worker_init_fn=_one_thread_of_tokenizers,
             pin_memory=self.args.dataloader_pin_memory,
             persistent_workers=workers > 0 and self.args.dataloader_persistent_workers,
             prefetch_factor=self.args.dataloader_prefetch_factor if workers else None,

@@ -166,6 +166,18 @@ def test_a_checkpoint_can_be_uploaded(uninterrupted):
     assert not list(uninterrupted.rglob("training_args.bin"))
 
 
+def test_tokenizing_with_several_threads_does_not_hang_the_workers(flags, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "train_sft.py"), *flags]
+        + ["--output_dir", str(tmp_path), "--max_steps", "1", "--eval_strategy", "no", "--save_strategy", "no"],
+        cwd=REPOSITORY,
+        env={**os.environ, "TOKENIZERS_PARALLELISM": "true", "RAYON_NUM_THREADS": "2"},
+        capture_output=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_a_loss_that_is_not_finite_stops_with_its_batch(tmp_path):
     batch = {"prompt_ids": torch.arange(6).view(2, 3), "place": "step 7"}
     stop_at_bad_loss(torch.tensor(1.0), batch, tmp_path, 3)
