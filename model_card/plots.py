@@ -262,6 +262,34 @@ def errors(results: dict[str, Any]) -> Figure:
     return figure
 
 
+def size(results: dict[str, Any]) -> Figure:
+    """Draw F1 against megabytes of weights, this model's in each reading, published ones beside them."""
+    figure, axes = plt.subplots(figsize=(7, 3.8))
+    colours = dict(zip(("strict", "UniNER's", "character"), ("aligned", "completion", "right"), strict=True))
+    for row in results["rows"]:
+        x, y = row["megabytes"], 100 * row["f1"]
+        colour = COLOURS["baseline" if row["published"] else colours[row["metric"].split()[0]]]
+        axes.plot(x, y, "D" if row["published"] else "o", color=colour, linestyle="none")
+        label = f"{row['model']}\n{row['metric']}" if row["published"] else row["metric"]
+        right = x < 1000  # the heaviest stand at the right edge
+        axes.annotate(
+            label,
+            (x, y),
+            (6 if right else -6, 0),
+            textcoords="offset points",
+            fontsize=7,
+            ha="left" if right else "right",
+            va="center",
+        )
+    axes.set_xscale("log")
+    axes.margins(0.08, 0.15)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("megabytes of weights (log scale); published ones at two bytes a parameter")
+    axes.set_ylabel("mean F1, by the metric named")
+    return figure
+
+
 def _stacked(axes: Axes, sets: dict[str, Any], side: str, kinds: Sequence[str]) -> None:
     names = [name for name in BENCHMARKS if name in sets]
     start = [0.0] * len(names)
@@ -294,4 +322,5 @@ FIGURES: dict[str, tuple[str, Callable[[dict[str, Any]], Figure]]] = {
     "uncertainty": ("uncertainty", uncertainty),
     "hallucination": ("hallucination", hallucination),
     "errors": ("errors", errors),
+    "size": ("size", size),
 }

@@ -8,6 +8,7 @@ from model_card.experiments import (
     main,
     pareto,
     self_correction,
+    size,
     uncertainty,
 )
 from model_card.experiments.driver import Experiment
@@ -21,4 +22,5 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     errors.EXPERIMENT,
     hallucination.EXPERIMENT,
     denoising.EXPERIMENT,
+    size.EXPERIMENT,
 )

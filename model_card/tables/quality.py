@@ -69,10 +69,11 @@ def baselines(folder: Path) -> str:
     """The paired comparison with each baseline whose answers are at hand."""
     results = results_of(folder, "main")["results"]
     if not results["baselines"]:
-        return (
+        missing = (
             "Not measured: no baseline has answered these sets. `python -m model_card.baselines.run --system "
             "uniner` (vLLM, a GPU) or `--system gliner`, then the experiments again."
         )
+        return "\n\n".join([missing, *_path_test()])
     rows = []
     for name, row in results["baselines"].items():
         against = row["against"]
@@ -88,6 +89,21 @@ def baselines(folder: Path) -> str:
         )
     head = ["baseline", "how", "its mean F1", "ours minus it", "95% interval", "p"]
     return table(head, rows)
+
+
+def _path_test() -> list[str]:
+    """Say that the way from a prompt to a score was walked with a network that is not UniNER."""
+    report = read(RESULTS, "uniner_path_test")
+    if report is None:
+        return []
+    asked = sum(entry["queries"] for entry in report["sets"].values())
+    unread = sum(entry["unreadable"] for entry in report["sets"].values())
+    low, high = (f(entry["strict"]["f1"] for entry in report["sets"].values()) for f in (min, max))
+    return [
+        f"Path test, no evidence of quality: {asked} queries went through that runner ({report['setting']}) "
+        f"on {report['hardware']}, {unread} answers could not be read, F1 {points(low)} to {points(high)}. "
+        f"{report['note']}"
+    ]
 
 
 def anchors(folder: Path) -> str:
@@ -108,6 +124,45 @@ def anchors(folder: Path) -> str:
     cited = "; ".join(dict.fromkeys(entry["source"] for entry in published["models"].values()))
     note = f"Different scripts and rules: compare rows of the same metric only. Sources: {cited}."
     return "\n\n".join([table(["model", "metric", *SETS, "mean"], rows), note])
+
+
+def seeds(folder: Path) -> str:
+    """Strict F1 over training seeds of the same recipe: the mean, its spread, and each run's mean."""
+    report = read(RESULTS, "mini_main")
+    if report is None:
+        return "Not measured yet: `python -m model_card.seeds`."
+    rows = []
+    for name, row in report["results"].items():
+        cells = [f"{points(row['sets'][n]['mean'])} ± {points(row['sets'][n]['sd'])}" for n in BENCHMARKS]
+        mean = f"**{points(row['mean']['mean'])} ± {points(row['mean']['sd'])}**"
+        rows.append([name, *cells, mean, " / ".join(map(points, row["mean"]["runs"]))])
+    count, one = len(report["runs"]), report["runs"][report["shipped"]]
+    note = (
+        f"Mean and standard deviation over {count} seeds, all with the same recipe; the last column has each "
+        f"seed's mean, the released weights' at place {report['shipped'] + 1}. Evaluated {one['date']} "
+        f"on {one['hardware']} in {report['dtype']}."
+    )
+    return "\n\n".join([table(["decoding", *SETS, "mean", "each seed"], rows), note])
+
+
+def size(folder: Path) -> str:
+    """F1 a megabyte, of this model and of published ones."""
+    report = results_of(folder, "size")
+    rows = [
+        [
+            f"{row['model']} (published)" if row["published"] else row["model"],
+            row["metric"],
+            f"{row['megabytes']:,.0f}",
+            points(row["f1"]),
+            f"{100 * row['f1'] / row['megabytes']:.3f}",
+        ]
+        for row in report["results"]["rows"]
+    ]
+    note = (
+        "Megabytes (millions of bytes) of weight files; of published models two bytes for each of their "
+        "parameters. Compare rows of the same metric only."
+    )
+    return "\n\n".join([table(["model", "metric", "MB", "mean F1", "F1 a MB"], rows), note])
 
 
 def criteria(folder: Path) -> str:

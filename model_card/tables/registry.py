@@ -15,9 +15,11 @@ from model_card.tables.zero_shot import zero_shot
 TABLES: dict[str, Callable[[Path], str]] = {
     "f1": quality.headline,
     "readings": quality.readings,
+    "seeds": quality.seeds,
     "steps": quality.steps,
     "baselines": quality.baselines,
     "anchors": quality.anchors,
+    "size": quality.size,
     "criteria": quality.criteria,
     "experiments": quality.experiments,
     "pareto": behaviour.pareto,
@@ -51,6 +53,7 @@ IMAGES = {
         "card_hallucination.png",
         "Share of entities that are not in the text, by number of steps",
     ),
+    "image-size": ("size", "card_size.png", "Mean F1 against megabytes of weights"),
     "image-denoising": (
         "denoising",
         "card_denoising_{canvas}.gif",

@@ -167,9 +167,9 @@ def test_a_checkpoint_can_be_uploaded(uninterrupted):
 
 
 def test_tokenizing_with_several_threads_does_not_hang_the_workers(flags, tmp_path):
+    more = ["--output_dir", str(tmp_path), "--max_steps", "1", "--eval_strategy", "no"]
     done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "train_sft.py"), *flags]
-        + ["--output_dir", str(tmp_path), "--max_steps", "1", "--eval_strategy", "no", "--save_strategy", "no"],
+        [sys.executable, str(REPOSITORY / "train_sft.py"), *flags, *more],
         cwd=REPOSITORY,
         env={**os.environ, "TOKENIZERS_PARALLELISM": "true", "RAYON_NUM_THREADS": "2"},
         capture_output=True,
