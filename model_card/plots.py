@@ -265,22 +265,24 @@ def errors(results: dict[str, Any]) -> Figure:
 def size(results: dict[str, Any]) -> Figure:
     """Draw F1 against megabytes of weights, this model's in each reading, published ones beside them."""
     figure, axes = plt.subplots(figsize=(7, 3.8))
-    colours = dict(zip(("strict", "UniNER's", "character"), ("aligned", "completion", "right"), strict=True))
+    own = iter(("completion", "aligned", "right"))
     for row in results["rows"]:
         x, y = row["megabytes"], 100 * row["f1"]
-        colour = COLOURS["baseline" if row["published"] else colours[row["metric"].split()[0]]]
-        axes.plot(x, y, "D" if row["published"] else "o", color=colour, linestyle="none")
-        label = f"{row['model']}\n{row['metric']}" if row["published"] else row["metric"]
-        right = x < 1000  # the heaviest stand at the right edge
+        if not row["published"]:
+            axes.plot(x, y, "o", color=COLOURS[next(own)], label=f"this model, {row['metric']}", alpha=0.8)
+            continue
+        axes.plot(x, y, "D", color=COLOURS["baseline"])
+        left = x < 1000  # the heaviest stand at the right edge
         axes.annotate(
-            label,
+            f"{row['model']}\n{row['metric']}",
             (x, y),
-            (6 if right else -6, 0),
+            (6 if left else -6, 0),
             textcoords="offset points",
             fontsize=7,
-            ha="left" if right else "right",
+            ha="left" if left else "right",
             va="center",
         )
+    axes.legend(fontsize=8, loc="upper left")
     axes.set_xscale("log")
     axes.margins(0.08, 0.15)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))

@@ -135,6 +135,12 @@ def fuzz() -> str:
     return "\n\n".join((trust.fuzz_table(report), _origin(report)))
 
 
+def scale() -> str:
+    """A corpus annotated on Ray while a worker and the driver are killed."""
+    report = load("scale_cpu")
+    return "\n\n".join((trust.scale_table(report), _origin(report)))
+
+
 def corpus_costs() -> str:
     """What a billion sentences take and cost at Dream-7B's shape, beside UniNER-7B's work on vLLM."""
     report = load("speed_h100")
@@ -152,6 +158,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "training-7b": training_7b,
     "faults": faults,
     "fuzz": fuzz,
+    "scale": scale,
     "corpus-cost": corpus_costs,
 }
 

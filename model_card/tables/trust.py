@@ -44,6 +44,30 @@ def fuzz_table(report: dict[str, Any]) -> str:
     return "\n\n".join([table(["target", "what must hold", "cases", "minutes", "crashes"], rows), note])
 
 
+def scale_table(report: dict[str, Any]) -> str:
+    """Return how fast and how large the annotation of a corpus ran, and what was found after the kills."""
+    found = report["results"]
+    rows = [
+        ["extractor alone, one thread", _rate(found["alone_one_thread"]), "", ""],
+        [f"extractor alone, {found['alone']['threads']} threads", _rate(found["alone"]), "", ""],
+    ]
+    for key, name in (("killed", "Ray until the driver was killed"), ("again", "the same command again")):
+        run = found[key]
+        memory = run["memory"]["all_mib"]
+        spread = f"{memory['first_half'] / 1024:.2f} / {memory['second_half'] / 1024:.2f}"
+        events = ", ".join(f"{e['killed']} at {e['parts']} parts" for e in run["events"])
+        rows.append([name, _rate(run), spread, events])
+    head = ["", "documents/s", "GiB in all, first / second half", "killed (SIGKILL)"]
+    checked = "; ".join(line.strip() for line in found["check"]["printed"])
+    size = f"{report['sentences']:,} documents in parts of {report['documents_per_part']:,}"
+    note = f"{size}. The checker: {checked}."
+    return "\n\n".join([table(head, rows), note])
+
+
+def _rate(run: dict[str, Any]) -> str:
+    return f"{run['documents_per_s']:.1f}"
+
+
 def _plain(text: str) -> str:
     """Return text as one cell of a Markdown table."""
     return text.replace("|", "\\|").replace("\n", " ")

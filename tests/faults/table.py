@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from modeling import EntityExtractor
-from tests.faults import checkpoints, inputs, machine
+from tests.faults import checkpoints, corpora, inputs, machine
 from tests.faults.case import Fault, Place
 
 GROUPS: dict[str, list[Fault]] = {
     "texts and types": inputs.FAULTS,
     "checkpoints": checkpoints.FAULTS,
     "machines": machine.FAULTS,
+    "corpora on Ray": corpora.FAULTS,
 }
 FILE = Path(__file__).resolve().parents[2] / "model_card" / "results" / "faults.json"
 

@@ -6,7 +6,7 @@ import pytest
 
 from model_card import render
 from model_card.tables.corpus_cost import PRICES, SENTENCES, Price, costs, dollars, gpu_hours
-from model_card.tables.trust import fault_table, fuzz_table
+from model_card.tables.trust import fault_table, fuzz_table, scale_table
 
 PRICE = Price(3.6, "somebody", "a list", "2026-01-01")
 
@@ -73,3 +73,14 @@ def test_fuzz_figures_are_sums() -> None:
     assert cells(markdown, "one") == ["it holds", "1,234", "1.5", "0"]
     assert cells(markdown, "**all**") == ["", "**2,468**", "**3.0**", "**1**"]
     assert "1.5 minutes on 2 processes" in markdown
+
+
+def test_the_scale_table_says_what_was_killed_and_found() -> None:
+    report = render.load("scale_cpu")
+    markdown = scale_table(report)
+    assert report["results"]["passed"]
+    rate, _, killed = cells(markdown, "Ray until the driver was killed")
+    assert rate == f"{report['results']['killed']['documents_per_s']:.1f}"
+    assert killed.startswith("worker at ")
+    assert ", driver at " in killed
+    assert "every id is there once" in markdown
