@@ -84,7 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         found = [json.loads(path.read_text(encoding="utf-8")) for path in args.reports]
-        report = merged(found, weights_sha256(args.model))
+        shipped = weights_sha256(args.model)
+        if shipped is None:
+            raise ValueError(f"--model {args.model!r} must be a folder, so that its weights can be told")
+        report = merged(found, shipped)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
