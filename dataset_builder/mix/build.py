@@ -108,9 +108,9 @@ def build_mix(settings: MixSettings) -> dict[str, Any]:
         normalize_text(line) for path in settings.exclude for line in path.read_text("utf-8").splitlines()
     }
     excluded.discard("")
-    tables = load_tables(settings.ner_mix / "label_map.json", settings.sources)
+    tables = load_tables(settings.ner_mix / "label_map.json", (PILE, *settings.sources))
     prepared = [_prepare_source(settings, source, tables[source.name]) for source in settings.sources]
-    prepared.insert(0, _prepare_pile(settings))
+    prepared.insert(0, _prepare_pile(settings, tables[PILE.name]))
     _deduplicate(prepared, excluded)
     for part in prepared:
         cap = part.source.cap
@@ -143,9 +143,9 @@ def _prepare_source(settings: MixSettings, source: Source, table: LabelTable) ->
     return part
 
 
-def _prepare_pile(settings: MixSettings) -> _Prepared:
+def _prepare_pile(settings: MixSettings, table: LabelTable) -> _Prepared:
     tally = Tally()
-    part = _Prepared(PILE, LabelTable(), tally)
+    part = _Prepared(PILE, table, tally)
     for passage in read_passages(settings.pile, tally):
         part.rows_in += 1
         part.mentions_in += len(passage.sentence.spans)

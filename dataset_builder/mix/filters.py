@@ -5,7 +5,7 @@ Every removal is counted in a :class:`Tally` with examples, so that the report c
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from importlib import resources
@@ -38,6 +38,9 @@ _PLACEHOLDER = re.compile(
 _ABBREVIATION = re.compile(
     r"(?:\w\.)*\w$|(?:Inc|Corp|Co|Ltd|Jr|Sr|St|Mr|Mrs|Ms|Dr|Prof|Ph\.?D|Bros|No|Vol|etc|vs|Fig)$", re.I
 )
+
+_YEAR = re.compile(r"1[5-9]\d\d|20\d\d")
+EVENTS = frozenset(["event", "sports event", "election"])
 
 MAX_WORDS = 200
 MAX_MENTION_WORDS = 20
@@ -156,6 +159,25 @@ def trim(span: Span, tokens: Sequence[str], noun_phrases: bool) -> Span:
     return replace(span, start=start, end=end)
 
 
+def with_year(span: Span, tokens: Sequence[str], taken: Collection[int]) -> Span:
+    """Let a mention of an event begin at the year before it, as sets mark it in one place and not in the next
+    ("the [1982 Commonwealth Games]"). Behind "in" the year may stand for itself.
+    """
+    year = span.start - 1
+    if (
+        span.type in EVENTS
+        and year >= 0
+        and year not in taken
+        and _YEAR.fullmatch(tokens[year])
+        and tokens[span.start][0].isupper()
+        and (
+            year == 0 or tokens[year - 1].lower() not in ("in", "since", "until", "by", "and", "-", "–", ",")
+        )
+    ):
+        return replace(span, start=year)
+    return span
+
+
 def resolve_overlaps(spans: Sequence[Span], key: str) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
     """Make mentions flat; returns (kept in order, removed).
 
@@ -213,8 +235,9 @@ def clean_mentions(sentence: Sentence, source: Source, tally: Tally) -> Sentence
     tokens = sentence.tokens
     spans = []
     unmarked = False
+    taken = {place for span in sentence.spans for place in range(span.start, span.end)}
     for span in sentence.spans:
-        span = trim(span, tokens, source.noun_phrases)
+        span = with_year(trim(span, tokens, source.noun_phrases), tokens, taken)
         words = tokens[span.start : span.end]
         title = span.start > 0 and tokens[span.start - 1][-1].isalnum()
         reason = no_entity_reason(words, source.noun_phrases, title)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from dataset_builder.mix.filters import Tally
-from dataset_builder.mix.sources import SOURCES, Sentence, Source
+from dataset_builder.mix.sources import PILE, SOURCES, Sentence, Source
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def load_tables(label_map_file: Path, sources: Iterable[Source]) -> dict[str, La
     label_maps: dict[str, dict[str, str]] = json.loads(label_map_file.read_text(encoding="utf-8"))
     text = resources.files(__package__).joinpath("labels.yaml").read_text(encoding="utf-8")
     entries: dict[str, dict[str, Any]] = yaml.safe_load(text)
-    strangers = sorted(set(entries) - {source.name for source in SOURCES})
+    strangers = sorted(set(entries) - {source.name for source in (PILE, *SOURCES)})
     if strangers:
         raise ValueError(f"labels.yaml names sources that are not in the mix: {strangers}")
     tables = {}

@@ -83,9 +83,9 @@ PILE = Source(
 
 # In the order of precedence for texts that occur twice: the first one is kept.
 SOURCES = (
-    Source("fewnerd_inter_dev", "Few-NERD, inter split, dev", "CC BY-SA 4.0", weight=1.5),
-    Source("fewnerd_inter_test", "Few-NERD, inter split, test", "CC BY-SA 4.0", weight=1.5),
-    Source("multiconer2_en", "MultiCoNER 2, English", "CC BY 4.0", weight=1.5, label_map="multiconer2"),
+    Source("fewnerd_inter_dev", "Few-NERD, inter split, dev", "CC BY-SA 4.0", weight=3.0),
+    Source("fewnerd_inter_test", "Few-NERD, inter split, test", "CC BY-SA 4.0", weight=3.0),
+    Source("multiconer2_en", "MultiCoNER 2, English", "CC BY 4.0", weight=3.0, label_map="multiconer2"),
     Source(
         "gner_MultiNERD",
         "MultiNERD, English, dev and test",

@@ -85,9 +85,10 @@ def _trained(context: Context, row: TrainingRow) -> dict[str, Any]:
 
 
 def extra(context: Context) -> dict[str, Any]:
-    """Return the trained rows that have scores: a new one makes the results new."""
+    """Return the rows that need training, and which have scores: a new one makes the results new."""
     paths = [scores_path(context.predictor.runs, row, context.limit) for row in ROWS]
     return {
+        "rows": {row.name: list(row.flags) for row in ROWS},
         "trained": {
             path.parent.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16]
             for path in paths

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dataset_builder.mix.build import MixSettings, build_mix, cap_rows, normalize_text
-from dataset_builder.mix.filters import Tally
+from dataset_builder.mix.filters import Tally, with_year
 from dataset_builder.mix.labels import LabelTable, load_tables
 from dataset_builder.mix.sources import PILE, SOURCES, Sentence, Source, Span, read_source
 from tests.dataset_builder.test_mix_pile import write_pile
@@ -241,7 +241,7 @@ def test_bad_rows_and_missing_sets_are_named(settings: MixSettings) -> None:
 def test_the_tables_fit_the_real_sets(shared: Path) -> None:
     """Every label that labels.yaml names is in its set, and every coarse name has a type that exists."""
     folder = shared / "data" / "ner_mix"
-    tables = load_tables(folder / "label_map.json", SOURCES)
+    tables = load_tables(folder / "label_map.json", (PILE, *SOURCES))
     for source in SOURCES:
         table = tables[source.name]
         if not (table.names or table.drop or table.coarse):
@@ -250,3 +250,34 @@ def test_the_tables_fit_the_real_sets(shared: Path) -> None:
         mapped = {table.label_map.get(label, label) for label in labels}
         assert set(table.names) | table.drop <= mapped, source.name
         assert set(table.coarse) <= {table.natural(label) for label in labels}, source.name
+
+
+@pytest.mark.parametrize(
+    ("text", "mention", "expected"),
+    [
+        ("He won at the 1982 Commonwealth Games .", "Commonwealth Games", "1982 Commonwealth Games"),
+        ("2008 Summer Olympics began .", "Summer Olympics", "2008 Summer Olympics"),
+        ("In 1982 Commonwealth Games began .", "Commonwealth Games", "Commonwealth Games"),
+        ("Between 1980 and 1982 Games began .", "Games", "Games"),
+        ("The 1066 battle of Hastings .", "battle of Hastings", "battle of Hastings"),
+        ("The 1300 Grand Prix of Monaco .", "Grand Prix", "Grand Prix"),
+    ],
+)
+def test_an_event_begins_at_its_year(text: str, mention: str, expected: str) -> None:
+    tokens, words = text.split(), mention.split()
+    start = next(i for i in range(len(tokens)) if tokens[i : i + len(words)] == words)
+    span = Span(start, start + len(words), "sports event")
+    found = with_year(span, tokens, set(range(span.start, span.end)))
+    assert " ".join(tokens[found.start : found.end]) == expected
+    assert with_year(Span(start, span.end, "person"), tokens, set()).start == start
+
+
+def test_a_year_that_is_a_mention_stays_one() -> None:
+    tokens = ["the", "1982", "Commonwealth", "Games"]
+    assert with_year(Span(2, 4, "event"), tokens, {1, 2, 3}).start == 2
+
+
+def test_pile_and_webnlg_answer_to_coarse_names(shared: Path) -> None:
+    tables = load_tables(shared / "data" / "ner_mix" / "label_map.json", (PILE, *SOURCES))
+    for name in ("pile_ner", "webnlg_distant"):
+        assert set(tables[name].coarse.values()) == {"location", "organization", "person"}
