@@ -93,7 +93,7 @@ def extra(context: Context) -> dict[str, Any]:
             path.parent.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16]
             for path in paths
             if path.is_file()
-        }
+        },
     }
 
 
