@@ -141,6 +141,12 @@ def scale() -> str:
     return "\n\n".join((trust.scale_table(report), _origin(report)))
 
 
+def scale_overhead() -> str:
+    """A worker on Ray beside the bare extractor on one GPU."""
+    report = load("annotate_h100")
+    return "\n\n".join((trust.overhead_table(report), _origin(report)))
+
+
 def corpus_costs() -> str:
     """What a billion sentences take and cost at Dream-7B's shape, beside UniNER-7B's work on vLLM."""
     report = load("speed_h100")
@@ -159,6 +165,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "faults": faults,
     "fuzz": fuzz,
     "scale": scale,
+    "scale-overhead": scale_overhead,
     "corpus-cost": corpus_costs,
 }
 

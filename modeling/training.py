@@ -1,6 +1,7 @@
 """A training run: model, rows and collator put together."""
 
 import json
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from transformers.utils import logging
 from trl import ModelConfig, get_peft_config
 
 from modeling.arguments import DiffusionArguments
+from modeling.averaging import mean_of
 from modeling.backbones import load_model
 from modeling.collator import CompletionCollator, EntityCollator
 from modeling.custom_generate.settings import DiffusionSettings
@@ -28,6 +30,7 @@ from modeling.trainer import DiffusionTrainer
 from modeling.validation import questions
 
 logger = logging.get_logger(__name__)
+LOG = "training_log.json"
 
 
 @dataclass
@@ -108,6 +111,13 @@ class RunArguments:
         default=False,
         metadata={"help": "Go on from the last whole checkpoint in output_dir; without one, begin."},
     )
+    average_runs: int = field(
+        default=1,
+        metadata={
+            "help": "Train that many times from init, with seeds that follow on each other (folders run-0, "
+            "run-1, ... in output_dir), and save the mean of their weights."
+        },
+    )
 
     def __post_init__(self) -> None:
         if self.lora_rank is not None and self.lora_rank < 0:
@@ -116,6 +126,21 @@ class RunArguments:
             raise ValueError(
                 "init goes on from a trained network, new_pointer_from makes a new one; give one"
             )
+        if self.average_runs < 1:
+            raise ValueError(f"average_runs must be at least 1, got {self.average_runs}")
+        if self.average_runs > 1 and self.init is None:
+            raise ValueError(
+                "average_runs needs init: only runs that begin at the same trained weights have a mean"
+            )
+
+
+@dataclass(frozen=True)
+class Feed:
+    """How rows become batches: the queries drawn, the collator, and the rows' lengths."""
+
+    queries: QuerySampler
+    collator: CompletionCollator | EntityCollator
+    lengths: CompletionLengths | EntityLengths
 
 
 def run(run_args: RunArguments, args: DiffusionArguments, model_args: ModelConfig) -> dict[str, float]:
@@ -138,35 +163,58 @@ def run(run_args: RunArguments, args: DiffusionArguments, model_args: ModelConfi
     rows = own or load_rows(run_args.data, run_args.data_config, run_args.sources)
     if own is not None:
         warn_of_long(own, PromptEncoder(tokenizer, DiffusionSettings.of(model)), run_args.max_length)
-    trainer = make_trainer(model, tokenizer, rows, run_args, args)
-    result = trainer.train(resume_from_checkpoint=run_args.resume)
+    feed = make_feed(model, tokenizer, rows, run_args)
+    if run_args.average_runs == 1:
+        trainer = make_trainer(model, tokenizer, rows, run_args, args, feed=feed)
+        return _train(trainer, run_args.resume)
+    return _train_mean(run_args, args, model_args, rows, feed)
+
+
+def _train(trainer: DiffusionTrainer, resume: bool) -> dict[str, float]:
+    """Train, save the model and its log, return the figures."""
+    result = trainer.train(resume_from_checkpoint=resume)
     metrics = dict(result.metrics)
     if trainer.eval_dataset is not None:
         metrics |= trainer.evaluate()
     trainer.save_model()
-    if args.should_save:
-        folder = Path(str(args.output_dir))
-        log = {"metrics": metrics, "history": trainer.state.log_history}
-        (folder / "training_log.json").write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
-        logger.info(f"saved the model to {folder}")
+    _write_log(trainer, Path(str(trainer.args.output_dir)), metrics, trainer.state.log_history)
     return metrics
 
 
-def make_trainer(
-    model: Any,
-    tokenizer: PreTrainedTokenizerBase,
-    rows: RunRows,
-    run_args: RunArguments,
-    args: DiffusionArguments,
-    kind: type[DiffusionTrainer] = DiffusionTrainer,
-    **options: Any,
-) -> DiffusionTrainer:
-    """Return the Trainer of these rows, with the collator that fits them.
+def _train_mean(
+    run_args: RunArguments, args: DiffusionArguments, model_args: ModelConfig, rows: RunRows, feed: Feed
+) -> dict[str, float]:
+    """Train several runs and save the mean of their weights, with its own loss and the logs of all runs."""
+    output = Path(str(args.output_dir))
+    folders = [output / f"run-{number}" for number in range(run_args.average_runs)]
+    for number, folder in enumerate(folders):
+        single = copy(args)
+        single.seed, single.output_dir = args.seed + number, str(folder)
+        model, tokenizer = prepare_model(run_args, args, model_args)
+        trainer = make_trainer(model, tokenizer, rows, run_args, single, feed=feed)
+        if not (run_args.resume and (folder / LOG).is_file()):
+            _train(trainer, run_args.resume)
+    logs = [json.loads((folder / LOG).read_text(encoding="utf-8")) for folder in folders]
+    network: Any = trainer.model
+    network.load_state_dict(mean_of(folders))
+    metrics = dict(trainer.evaluate()) if trainer.eval_dataset is not None else {}
+    trainer.save_model(str(output))
+    history = [entry | {"run": number} for number, log in enumerate(logs) for entry in log["history"]]
+    _write_log(trainer, output, metrics, history)
+    return metrics
 
-    Args:
-        kind: DiffusionTrainer or a class derived from it.
-        options: further arguments of that class.
-    """
+
+def _write_log(
+    trainer: DiffusionTrainer, folder: Path, metrics: dict[str, float], history: list[Any]
+) -> None:
+    if trainer.args.should_save:
+        log = {"metrics": metrics, "history": history}
+        (folder / LOG).write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
+        logger.info(f"saved the model to {folder}")
+
+
+def make_feed(model: Any, tokenizer: PreTrainedTokenizerBase, rows: RunRows, run_args: RunArguments) -> Feed:
+    """Return how these rows become batches for this network; it serves every run over them."""
     settings = DiffusionSettings.of(model)
     queries = QuerySampler(
         rows.inventories,
@@ -177,27 +225,45 @@ def make_trainer(
         both_rate=run_args.both_rate,
     )
     train, longest, canvas = rows.splits["train"], run_args.max_length, run_args.canvas_length
-    collator: Any
-    lengths: CompletionLengths | EntityLengths
     if rows.are_completions:
-        lengths = CompletionLengths(train, tokenizer, canvas)
-        collator = CompletionCollator(tokenizer, settings, longest, canvas, answer_lengths=lengths.answers)
-    else:
-        encoder = PromptEncoder(tokenizer, settings)
-        lengths = EntityLengths(train, encoder, queries, longest, canvas)
-        collator = EntityCollator(encoder, queries, longest, canvas, lengths.answers)
+        told = CompletionLengths(train, tokenizer, canvas)
+        completions = CompletionCollator(tokenizer, settings, longest, canvas, answer_lengths=told.answers)
+        return Feed(queries, completions, told)
+    encoder = PromptEncoder(tokenizer, settings)
+    lengths = EntityLengths(train, encoder, queries, longest, canvas)
+    return Feed(queries, EntityCollator(encoder, queries, longest, canvas, lengths.answers), lengths)
+
+
+def make_trainer(
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: RunRows,
+    run_args: RunArguments,
+    args: DiffusionArguments,
+    kind: type[DiffusionTrainer] = DiffusionTrainer,
+    feed: Feed | None = None,
+    **options: Any,
+) -> DiffusionTrainer:
+    """Return the Trainer of these rows, with the collator that fits them.
+
+    Args:
+        kind: DiffusionTrainer or a class derived from it.
+        feed: of these rows, if it was made before.
+        options: further arguments of that class.
+    """
+    feed = feed or make_feed(model, tokenizer, rows, run_args)
     validation = rows.splits.get("validation")
     return kind(
         model=model,
         args=args,
-        train_dataset=train,
+        train_dataset=rows.splits["train"],
         eval_dataset=validation,
-        data_collator=collator,
+        data_collator=feed.collator,
         processing_class=tokenizer,
-        lengths=lengths.least,
-        drawn_lengths=lengths,
+        lengths=feed.lengths.least,
+        drawn_lengths=feed.lengths,
         weights=rows.weights,
-        sample=questions(validation or (), queries, args.eval_sample_rows),
+        sample=questions(validation or (), feed.queries, args.eval_sample_rows),
         **options,
     )
 

@@ -64,6 +64,28 @@ def scale_table(report: dict[str, Any]) -> str:
     return "\n\n".join([table(head, rows), note])
 
 
+def overhead_table(report: dict[str, Any]) -> str:
+    """Return the rate of an extractor alone beside that of workers on Ray with the same network."""
+    found = report["results"]
+    alone = found["alone"]
+    rows = [[f"extractor alone, torch's {alone['threads']} CPU threads", _rate(alone), ""]]
+    for name, run in found.items():
+        if name.endswith(" workers"):
+            count = int(name.split()[0])
+            workers = "one worker" if count == 1 else f"{count} workers"
+            rows.append(
+                [f"{workers} on Ray, one CPU thread each", _rate(run), f"{run['share_of_alone']:.0%}"]
+            )
+    note = (
+        f"A network of {found['parameters'] / 1e9:.1f} billion parameters in Dream-7B's shape with random "
+        f"weights, aligned canvas, one step, {len(report['labels'])} types, {report['sentences']:,} benchmark "
+        f"sentences in parts of {report['documents_per_part']:,}; from the first part on, which warms up. That a "
+        "worker is the faster one is the threads' doing or chance, one run each: what is shown is that Ray costs "
+        "nothing here."
+    )
+    return "\n\n".join([table(["", "documents/s", "of alone"], rows), note])
+
+
 def _rate(run: dict[str, Any]) -> str:
     return f"{run['documents_per_s']:.1f}"
 

@@ -11,6 +11,7 @@ import pytest
 from dataset_builder.mix.build import MixSettings, build_mix, cap_rows, normalize_text
 from dataset_builder.mix.filters import Tally, with_year
 from dataset_builder.mix.labels import LabelTable, load_tables
+from dataset_builder.mix.pile import read_passages
 from dataset_builder.mix.sources import PILE, SOURCES, Sentence, Source, Span, read_source
 from tests.dataset_builder.test_mix_pile import write_pile
 
@@ -281,3 +282,6 @@ def test_pile_and_webnlg_answer_to_coarse_names(shared: Path) -> None:
     tables = load_tables(shared / "data" / "ner_mix" / "label_map.json", (PILE, *SOURCES))
     for name in ("pile_ner", "webnlg_distant"):
         assert set(tables[name].coarse.values()) == {"location", "organization", "person"}
+    pile = shared / "data" / "pile_ner" / "pile_ner_type_subset.json.gz"
+    types = {span.type for passage in read_passages(pile, Tally()) for span in passage.sentence.spans}
+    assert set(tables[PILE.name].coarse) <= types

@@ -6,7 +6,7 @@ import pytest
 
 from model_card import render
 from model_card.tables.corpus_cost import PRICES, SENTENCES, Price, costs, dollars, gpu_hours
-from model_card.tables.trust import fault_table, fuzz_table, scale_table
+from model_card.tables.trust import fault_table, fuzz_table, overhead_table, scale_table
 
 PRICE = Price(3.6, "somebody", "a list", "2026-01-01")
 
@@ -84,3 +84,13 @@ def test_the_scale_table_says_what_was_killed_and_found() -> None:
     assert killed.startswith("worker at ")
     assert ", driver at " in killed
     assert "every id is there once" in markdown
+
+
+def test_the_overhead_table_sets_a_worker_against_the_extractor_alone() -> None:
+    report = render.load("annotate_h100")
+    markdown = overhead_table(report)
+    found = report["results"]
+    rate, share = cells(markdown, "one worker on Ray, one CPU thread each")
+    assert rate == f"{found['1 workers']['documents_per_s']:.1f}"
+    assert share == f"{found['1 workers']['documents_per_s'] / found['alone']['documents_per_s']:.0%}"
+    assert found["1 workers"]["share_of_alone"] >= 0.95
