@@ -78,10 +78,10 @@ def overhead_table(report: dict[str, Any]) -> str:
             )
     note = (
         f"A network of {found['parameters'] / 1e9:.1f} billion parameters in Dream-7B's shape with random "
-        f"weights, aligned canvas, one step, {len(report['labels'])} types, {report['sentences']:,} benchmark "
-        f"sentences in parts of {report['documents_per_part']:,}; from the first part on, which warms up. That a "
-        "worker is the faster one is the threads' doing or chance, one run each: what is shown is that Ray costs "
-        "nothing here."
+        f"weights, aligned canvas, one step, {len(report['labels'])} types, {report['sentences']:,} "
+        f"benchmark sentences in parts of {report['documents_per_part']:,}; from the first part on, which "
+        "warms up. That a worker is the faster one is the threads' doing or chance, one run each: what is "
+        "shown is that Ray costs nothing here."
     )
     return "\n\n".join([table(["", "documents/s", "of alone"], rows), note])
 
