@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from model_card.benchmarks import BENCHMARKS
-from model_card.tables import corpus_cost, registry, speed, training, trust
+from model_card.tables import corpus_cost, recipe, registry, speed, training, trust
 from model_card.tables.markdown import origin as _origin
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -147,6 +147,12 @@ def scale_overhead() -> str:
     return "\n\n".join((trust.overhead_table(report), _origin(report)))
 
 
+def recipe_rows() -> str:
+    """What each part of the embedded model's data recipe gives on the development sets."""
+    report = load("recipe_rows")
+    return "\n\n".join((recipe.recipe_table(report), _origin(report)))
+
+
 def corpus_costs() -> str:
     """What a billion sentences take and cost at Dream-7B's shape, beside UniNER-7B's work on vLLM."""
     report = load("speed_h100")
@@ -167,6 +173,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "scale": scale,
     "scale-overhead": scale_overhead,
     "corpus-cost": corpus_costs,
+    "recipe-rows": recipe_rows,
 }
 
 

@@ -7,8 +7,12 @@ from pathlib import Path
 
 from dataset_builder.mix.sources import PILE, SOURCES
 
-_DIALOGUES = {"sgd_slots", "snips_slots", "hwu64_slots", "atis_slots", "restaurant8k_slots"}
-_OTHERS = tuple(source.name for source in (PILE, *SOURCES) if source.name not in _DIALOGUES)
+DIALOGUES = frozenset({"sgd_slots", "snips_slots", "hwu64_slots", "atis_slots", "restaurant8k_slots"})
+TECHNICAL = frozenset(
+    {"aptner", "bio_BC5CDR-IOB", "bio_BioNLP13CG-IOB", "bio_CRAFT-IOB", "cs_ner", "gner_AnatEM"}
+    | {"gner_FabNER", "gner_ncbi", "matscholar", "stackoverflow_ner"}
+)
+_OTHERS = tuple(source.name for source in (PILE, *SOURCES) if source.name not in DIALOGUES)
 _LORA = ("--use_peft", "--lora_target_modules", "query", "key", "value", "dense")
 
 
