@@ -22,8 +22,5 @@ def recipe_table(report: dict[str, Any]) -> str:
         scores = [points(entry["sets"][n]) for n in sets]
         rows.append([shown, *scores, f"**{points(entry['mean'])}**", gap])
     titles = [source_of(name).title.split()[-1] for name in sets]
-    note = (
-        f"Each row: {report['steps']} small steps from the same weights, one run. Runs of one recipe "
-        "that differ in their seed alone differ by half a point and more."
-    )
+    note = f"Each row: {report['steps']} small steps from the same weights, one run: small differences are chance."
     return "\n\n".join([table(["", *titles, "mean", "against the mix"], rows), note])
