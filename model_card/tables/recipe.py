@@ -22,5 +22,6 @@ def recipe_table(report: dict[str, Any]) -> str:
         scores = [points(entry["sets"][n]) for n in sets]
         rows.append([shown, *scores, f"**{points(entry['mean'])}**", gap])
     titles = [source_of(name).title.split()[-1] for name in sets]
-    note = f"Each row: {report['steps']} small steps from the same weights, one run: small differences are chance."
+    count = report["steps"]
+    note = f"Each row: {count} small steps from the same weights, one run: small differences are chance."
     return "\n\n".join([table(["", *titles, "mean", "against the mix"], rows), note])
