@@ -1,8 +1,8 @@
 """The mean of several trained networks: runs that begin at the same weights and differ in their seed.
 
-Fine-tuning from one start ends in weights that lie close enough for their mean to be a network too, and a
-better one on texts unlike the training's than any of them (Wortsman et al. 2022, "Model soups", arXiv
-2203.05482). Networks that begin apart have no such mean.
+Fine-tuning from one start ends in weights that lie close enough for their mean to be a network too, often one
+that does better on data unlike the training's (Wortsman et al. 2022, "Model soups", arXiv 2203.05482).
+Networks that begin apart have no such mean.
 """
 
 from collections.abc import Sequence
