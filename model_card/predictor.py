@@ -19,8 +19,8 @@ from model_card.predictions import RUNS, Answer, Prediction, folder, load, save,
 from model_card.provenance import provenance, weights_sha256
 from model_card.settings import SAMPLES, Setting
 from modeling import EntityExtractor
-from modeling.planning import Entity, flat, plan
-from modeling.reading import Reading
+from modeling.extraction.chunking import Entity, flat, plan
+from modeling.extraction.prediction import Reading
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 TIMED = 100  # sentences of each set

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from model_card.benchmarks import Benchmark
 from model_card.predictions import Answer
 from model_card.uniner_queries import QuerySet
-from modeling.planning import Entity
+from modeling.extraction.chunking import Entity
 
 SYSTEM = "A virtual assistant answers questions from a user based on the provided text."
 ACKNOWLEDGEMENT = "I've read this text."

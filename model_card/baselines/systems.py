@@ -12,7 +12,7 @@ from model_card.baselines.engines import Engine
 from model_card.benchmarks import Benchmark, Sentence
 from model_card.predictions import Answer
 from model_card.uniner_queries import QuerySet
-from modeling.planning import Entity
+from modeling.extraction.chunking import Entity
 
 GLINER_THRESHOLD = 0.5  # the package's default, with which its figures were published
 

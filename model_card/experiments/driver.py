@@ -19,8 +19,8 @@ from model_card.provenance import provenance
 from model_card.results import holds, read, results_folder, write
 from model_card.settings import Setting
 from model_card.uniner_queries import QUERIED_BENCHMARKS, QuerySet, load_uniner_queries
-from modeling.options import DEFAULT_STEPS
-from modeling.sources import read_json, resolve
+from modeling.backbones.sources import read_json, resolve
+from modeling.extraction.options import DEFAULT_STEPS
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from copy import copy
 from dataclasses import dataclass
-from functools import cache
 from inspect import signature
 from typing import Any
 
@@ -75,8 +74,7 @@ def encoder_of(model: Any) -> Any:
     return getattr(core, core.base_model_prefix)
 
 
-@cache
-def cache_argument(encoder: type[torch.nn.Module]) -> str:
+def cache_argument(encoder: torch.nn.Module) -> str:
     """Return the name of the argument by which an encoder takes kept keys and values.
 
     transformers calls it ``cache`` from release 5.24 on and ``past_key_values`` before.
@@ -286,7 +284,7 @@ class Denoiser:
             attention_mask=None if bool(mask.all()) else mask,
             position_ids=positions,
             use_cache=True,
-            **{cache_argument(type(encoder)): self.cache},
+            **{cache_argument(encoder): self.cache},
             **options,
         )
         return output.last_hidden_state

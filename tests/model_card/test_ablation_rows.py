@@ -9,8 +9,8 @@ from dataset_builder.mix.built import type_names
 from model_card.energy import energy
 from model_card.train_ablations import command
 from model_card.training_rows import REFERENCE, ROWS, scores_path
-from modeling.arguments import DiffusionArguments
-from modeling.training import RunArguments
+from modeling.training.arguments import DiffusionArguments
+from modeling.training.run import RunArguments
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.slug)

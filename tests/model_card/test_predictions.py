@@ -19,7 +19,7 @@ from model_card.predictions import (
 from model_card.scores import references, strict, uniner, written
 from model_card.settings import Setting
 from model_card.uniner_queries import Query, QuerySet
-from modeling.planning import Entity as Found
+from modeling.extraction.chunking import Entity as Found
 
 TEXT = "Ann met Bob in Oslo ."
 SENTENCE = Sentence("s", TEXT, (Entity("person", "Ann", 0, 3), Entity("misc", "Oslo", 15, 19)))
