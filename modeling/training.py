@@ -71,6 +71,15 @@ class RunArguments:
             "default: isolated."
         },
     )
+    type_attention: str | None = field(
+        default=None,
+        metadata={
+            "help": "Of a new pointer network: text (each type reads itself and the text), own (itself alone), "
+            "under both of which the order of types changes nothing, or joint (types in one list); "
+            "default: text.",
+            "choices": ["text", "own", "joint"],
+        },
+    )
     few_negatives: int = field(
         default=8, metadata={"help": "The most absent types asked for beside the present ones (entity rows)."}
     )
@@ -125,6 +134,11 @@ class RunArguments:
         if self.init is not None and self.new_pointer_from is not None:
             raise ValueError(
                 "init goes on from a trained network, new_pointer_from makes a new one; give one"
+            )
+        if self.type_attention is not None and self.new_pointer_from is None:
+            raise ValueError(
+                f"type_attention={self.type_attention!r} is of a network that new_pointer_from makes; "
+                "a trained one has its own: leave it out"
             )
         if self.average_runs < 1:
             raise ValueError(f"average_runs must be at least 1, got {self.average_runs}")
@@ -277,7 +291,10 @@ def prepare_model(
     if run_args.new_pointer_from is not None:
         tokenizer: Any = AutoTokenizer.from_pretrained(run_args.new_pointer_from)
         model: Any = pointer_from_encoder(
-            run_args.new_pointer_from, tokenizer, run_args.canvas_word_embeddings
+            run_args.new_pointer_from,
+            tokenizer,
+            run_args.canvas_word_embeddings,
+            run_args.type_attention or "text",
         )
         if run_args.prompt_attention is not None:
             settings = replace(DiffusionSettings.of(model), prompt_attention=run_args.prompt_attention)
