@@ -32,7 +32,9 @@ class DrawnCollator:
         draws: list[Draw] = [row[DRAW] for row in rows]
         batch, first = self.collator(rows), draws[0]
         batch[PLACE] = BatchPlace(first.step, first.position, first.total)
-        batch[LONGEST] = int(sum(v.sum(1) for k, v in batch.items() if k.endswith("_mask")).max())
+        lengths = [mask.sum(1) for name, mask in batch.items() if name.endswith("_mask")]
+        if lengths:
+            batch[LONGEST] = int(torch.stack(lengths).sum(0).max())
         batch[REPEATED] = torch.tensor([draw.repeated for draw in draws])
         return batch
 

@@ -22,7 +22,7 @@ from modeling.words import split_words
 CASE_LOWER, CASE_CAPITALISED, CASE_UPPER = range(3)
 TYPE_NAME = 5  # the token type of a block; 3 and 4 are the canvases
 FIRST_POSITION = 1  # of every block, and of the text behind blocks; [CLS] is at 0
-KNOWN_TYPES = 20_000  # whose costs are remembered
+KNOWN_TYPES = 200_000  # whose costs are remembered
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

@@ -1,6 +1,6 @@
 """How long rows are in tokens, told before they are collated: rows of like length share a batch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,12 +9,12 @@ from transformers import PreTrainedTokenizerBase
 
 from modeling.draws import fraction
 from modeling.encoding import PromptEncoder
+from modeling.levels import has_levels, names_of
 from modeling.queries import Inventory, QuerySampler
 from modeling.template import render_completion
-from modeling.words import split_words
 
 BATCH = 1000  # rows that are read and tokenized together
-READ = ("types", "source", "negatives", "exhaustive")  # beside text and entities
+ALONE_ANSWER = 8  # tokens of an answer to one type alone: half of them are "none"
 
 
 class EntityLengths:
@@ -24,7 +24,7 @@ class EntityLengths:
     are asked for and on the room that its completion gets; both follow from the seed of the use
     (``QuerySampler.extent``, ``collator.room``), so they are known before the row is read. Which types are
     asked for is not: absent ones count as the mean of those that could be, and present ones as if all were
-    asked for.
+    asked for, or, where they have levels, as often as the sampler asks for them.
 
     ``least`` has each row's tokens if nothing absent is asked for, and ``answers`` those of the rows' whole
     answers, one padding token behind each.
@@ -49,31 +49,40 @@ class EntityLengths:
         self._encoder = encoder
         frame = len(encoder.encode(["x"], "x")) - encoder.type_cost("x") - 1
         self._lists = {name: self._costs(_askable(own)) for name, own in queries.inventories.items()}
-        measured = np.array(list(self._measure(rows)), dtype=np.int64).reshape(len(rows), 7)
-        text, self._words, self._answer, own, own_cost, absent, absent_cost = measured.T
+        measured = np.array(list(self._measure(rows)), dtype=np.int64).reshape(len(rows), 8)
+        text, self._words, self._answer, own, own_cost, absent, absent_cost, leveled = measured.T
+        self._bare = frame + text
         self._fixed = frame + text + own_cost
         self._absent = np.minimum(absent, np.maximum(0, queries.max_types - own))
         self._each = absent_cost / np.maximum(1, absent)
+        self._leveled = leveled.astype(bool)
         self.least: list[int] = (self._fixed + self._words + self._answer).tolist()
         self.answers: list[int] = self._answer[self._answer > 0].tolist()
 
     def __call__(self, rows: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Return the tokens of uses of rows, int ``[uses]``."""
         rate, few = self.queries.full_list_rate, self.queries.few_negatives + 1
-        absent, answer = self._absent[rows], self._answer[rows]
-        negatives = np.minimum(absent, (fraction(seeds, 1) * few).astype(np.int64))
-        asked = np.where(fraction(seeds, 0) < rate, absent, negatives)
-        prompt = np.minimum(
-            self.max_length, self._fixed[rows] + np.rint(asked * self._each[rows]).astype(np.int64)
-        )
+        least, most = self.queries.many_negatives
+        absent, answer, leveled = self._absent[rows], self._answer[rows], self._leveled[rows]
+        draw, share = fraction(seeds, 0), fraction(seeds, 1)
+        full_list = draw < rate
+        alone = leveled & ~full_list & (draw >= 1 - self.queries.alone_rate)
+        many = np.where(leveled, least + (share * (most + 1 - least)).astype(np.int64), absent)
+        asked = np.minimum(absent, np.where(full_list, many, (share * few).astype(np.int64)))
+        each = self._each[rows]
+        types = np.rint(asked * each).astype(np.int64)
+        fixed = np.where(alone, self._bare[rows] + np.rint(each).astype(np.int64), self._fixed[rows] + types)
+        prompt = np.minimum(self.max_length, fixed)
         whole = (answer > 0) & (answer <= self.canvas_length)
-        canvas = np.minimum(self.canvas_length, np.maximum(answer, _rooms(self.answers, seeds)))
-        return prompt + self._words[rows] + np.where(whole, canvas, 0)
+        told = np.where(alone, ALONE_ANSWER, answer)
+        canvas = np.minimum(self.canvas_length, np.maximum(told, _rooms(self.answers, seeds)))
+        return prompt + self._words[rows] + np.where(whole | alone & (answer > 0), canvas, 0)
 
     def _measure(self, rows: Dataset) -> Iterator[tuple[int, ...]]:
-        """Yield each row's text tokens, words, answer, own types, their cost, other types and their cost.
+        """Yield what is known of each row before it is asked.
 
-        The answer has a padding token behind it, and is 0 where it is not whole.
+        That is its text tokens, words, answer (a padding token behind it; 0 where it is not whole), own types,
+        their cost, other types, their cost, and whether its entities have levels.
         """
         given = set(rows.column_names)
         for at in range(0, len(rows), BATCH):
@@ -83,25 +92,35 @@ class EntityLengths:
                 part[n] if n in given else blank for n in ("types", "source", "negatives", "exhaustive")
             )
             answers = [
-                render_completion((entity["type"], entity["text"].strip()) for entity in entities)
+                render_completion((_middle_name(entity), entity["text"].strip()) for entity in entities)
                 for entities in part["entities"]
             ]
-            ids, told = self._encoder.token_ids(part["text"]), self._encoder.token_ids(answers)
-            for text, entities, own_ids, answer, types, source, negatives, exhaustive in zip(
-                part["text"], part["entities"], ids, told, *columns, strict=True
+            sizes, told = self._encoder.text_sizes(part["text"]), self._encoder.token_ids(answers)
+            for (tokens, words), entities, answer, types, source, negatives, exhaustive in zip(
+                sizes, part["entities"], told, *columns, strict=True
             ):
+                leveled = has_levels({"entities": entities})
+                if leveled:
+                    chances = self.queries.levels.chances(entities)
+                    own = round(sum(chances.values()))
+                    own_cost = round(sum(c * self._encoder.type_cost(n) for n, c in chances.items()))
+                    count, cost = self._costs(types or ())
+                    whole = 0 if exhaustive is False else len(answer) + 1
+                    yield tokens, words, whole, own, own_cost, count, cost, 1
+                    continue
                 own, own_cost = self._costs({entity["type"] for entity in entities})
                 count, cost = self._lists.get(source, (0, 0)) if negatives == "closed" else (0, 0)
                 if types:
                     count, cost = self._costs(types)
                 yield (
-                    len(own_ids),
-                    len(split_words(text)),
+                    tokens,
+                    words,
                     0 if exhaustive is False else len(answer) + 1,
                     own,
                     own_cost,
                     max(0, count - own),
                     max(0, cost - own_cost),
+                    0,
                 )
 
     def _costs(self, names: Sequence[str] | set[str]) -> tuple[int, int]:
@@ -135,6 +154,12 @@ def _rooms(answers: Sequence[int], seeds: np.ndarray) -> np.ndarray:
     if not answers:
         return np.zeros_like(seeds)
     return np.asarray(answers)[(fraction(seeds, 2) * len(answers)).astype(np.int64)]
+
+
+def _middle_name(entity: Mapping[str, Any]) -> str:
+    """Return a type name of middling length: that of the middle level, if there are levels."""
+    levels = names_of(entity)
+    return str(levels[len(levels) // 2] if levels else entity["type"])
 
 
 def _askable(inventory: Inventory) -> set[str]:

@@ -20,6 +20,7 @@ from modeling.custom_generate.settings import DiffusionSettings
 from modeling.encoding import PromptEncoder
 from modeling.labelled import is_labelled, load_labelled, warn_of_long
 from modeling.lengths import CompletionLengths, EntityLengths
+from modeling.levels import LevelSampler
 from modeling.pointer_bert import PointerBertConfig
 from modeling.pointer_init import pointer_from_encoder
 from modeling.queries import QuerySampler
@@ -96,6 +97,23 @@ class RunArguments:
     both_rate: float = field(
         default=0.1,
         metadata={"help": "How often a present type is asked for beside its coarse one (entity rows)."},
+    )
+    general_rate: float = field(
+        default=0.25,
+        metadata={"help": "How often mentions with levels are asked for by their most general names."},
+    )
+    finest_rate: float = field(
+        default=0.3,
+        metadata={"help": "How often mentions with levels are asked for by their finest names; else any."},
+    )
+    other_level_rate: float = field(
+        default=0.3, metadata={"help": "How often a mention is asked for by another of its levels too."}
+    )
+    alone_rate: float = field(
+        default=0.1, metadata={"help": "How often one type alone is asked for (rows with levels)."}
+    )
+    plural_rate: float = field(
+        default=0.05, metadata={"help": "How often a type is written in the plural (rows with levels)."}
     )
     max_length: int = field(
         default=512, metadata={"help": "The most tokens of prompt (and completion canvas)."}
@@ -237,6 +255,14 @@ def make_feed(model: Any, tokenizer: PreTrainedTokenizerBase, rows: RunRows, run
         lower_rate=run_args.lower_rate,
         drop_rate=run_args.drop_rate,
         both_rate=run_args.both_rate,
+        alone_rate=run_args.alone_rate,
+        levels=LevelSampler(
+            general_rate=run_args.general_rate,
+            finest_rate=run_args.finest_rate,
+            other_rate=run_args.other_level_rate,
+            drop_rate=run_args.drop_rate,
+            plural_rate=run_args.plural_rate,
+        ),
     )
     train, longest, canvas = rows.splits["train"], run_args.max_length, run_args.canvas_length
     if rows.are_completions:
