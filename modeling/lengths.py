@@ -73,7 +73,9 @@ class EntityLengths:
         types = np.rint(asked * each).astype(np.int64)
         fixed = np.where(alone, self._bare[rows] + np.rint(each).astype(np.int64), self._fixed[rows] + types)
         prompt = np.minimum(self.max_length, fixed)
-        whole = (answer > 0) & (answer <= self.canvas_length)
+        # With levels, answer and names are estimates: a row told too long costs less than one too short.
+        longest = np.where(leveled, self.canvas_length * 5 // 4, self.canvas_length)
+        whole = (answer > 0) & (answer <= longest)
         told = np.where(alone, ALONE_ANSWER, answer)
         canvas = np.minimum(self.canvas_length, np.maximum(told, _rooms(self.answers, seeds)))
         return prompt + self._words[rows] + np.where(whole | alone & (answer > 0), canvas, 0)
@@ -88,13 +90,18 @@ class EntityLengths:
         for at in range(0, len(rows), BATCH):
             part = rows[at : at + BATCH]
             blank: list[Any] = [None] * len(part["text"])
-            columns = (
+            columns = [
                 part[n] if n in given else blank for n in ("types", "source", "negatives", "exhaustive")
-            )
+            ]
             answers = [
                 render_completion((_middle_name(entity), entity["text"].strip()) for entity in entities)
                 for entities in part["entities"]
             ]
+            # Once for all, so that the loop below finds them remembered.
+            self._encoder.type_costs(
+                [name for own in part["entities"] for entity in own for name in names_of(entity)]
+                + [name for own in columns[0] for name in own or ()]
+            )
             sizes, told = self._encoder.text_sizes(part["text"]), self._encoder.token_ids(answers)
             for (tokens, words), entities, answer, types, source, negatives, exhaustive in zip(
                 sizes, part["entities"], told, *columns, strict=True
@@ -103,7 +110,8 @@ class EntityLengths:
                 if leveled:
                     chances = self.queries.levels.chances(entities)
                     own = round(sum(chances.values()))
-                    own_cost = round(sum(c * self._encoder.type_cost(n) for n, c in chances.items()))
+                    costs = self._encoder.type_costs(list(chances))
+                    own_cost = round(sum(c * n for c, n in zip(chances.values(), costs, strict=True)))
                     count, cost = self._costs(types or ())
                     whole = 0 if exhaustive is False else len(answer) + 1
                     yield tokens, words, whole, own, own_cost, count, cost, 1
@@ -124,7 +132,7 @@ class EntityLengths:
                 )
 
     def _costs(self, names: Sequence[str] | set[str]) -> tuple[int, int]:
-        return len(names), sum(self._encoder.type_cost(name) for name in names)
+        return len(names), sum(self._encoder.type_costs(list(names)))
 
 
 class CompletionLengths:

@@ -19,6 +19,8 @@ _WORD = re.compile(
     # No control and no invisible characters.
     rf"|[^\s\x00-\x1f\x7f{_INVISIBLE}][{_MARKS}]{{0,8}}"
 )
+# The same for ASCII alone, which most texts are: much faster.
+_ASCII_WORD = re.compile(r"[A-Za-z0-9]{1,64}|[^\s\x00-\x1f\x7f]")
 _SENTENCE_END = re.compile(r"[.!?。！？\n]")
 
 
@@ -27,7 +29,8 @@ def split_words(text: str) -> list[tuple[int, int]]:
 
     White space and control characters belong to no word; invisible characters only within a run of letters.
     """
-    return [match.span() for match in _WORD.finditer(text)]
+    pattern = _ASCII_WORD if text.isascii() else _WORD
+    return [match.span() for match in pattern.finditer(text)]
 
 
 def windows(
