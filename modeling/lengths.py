@@ -1,5 +1,7 @@
 """How long rows are in tokens, told before they are collated: rows of like length share a batch."""
 
+import multiprocessing
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -35,6 +37,7 @@ class EntityLengths:
         queries: which will draw the queries.
         max_length: the most tokens of a prompt.
         canvas_length: the most tokens of a completion.
+        workers: processes that measure the rows; 0: this one alone.
     """
 
     def __init__(
@@ -44,12 +47,13 @@ class EntityLengths:
         queries: QuerySampler,
         max_length: int,
         canvas_length: int,
+        workers: int = 0,
     ) -> None:
         self.queries, self.max_length, self.canvas_length = queries, max_length, canvas_length
         self._encoder = encoder
         frame = len(encoder.encode(["x"], "x")) - encoder.type_cost("x") - 1
         self._lists = {name: self._costs(_askable(own)) for name, own in queries.inventories.items()}
-        measured = np.array(list(self._measure(rows)), dtype=np.int64).reshape(len(rows), 8)
+        measured = self._measured(rows, workers)
         text, self._words, self._answer, own, own_cost, absent, absent_cost, leveled = measured.T
         self._bare = frame + text
         self._fixed = frame + text + own_cost
@@ -80,59 +84,89 @@ class EntityLengths:
         canvas = np.minimum(self.canvas_length, np.maximum(told, _rooms(self.answers, seeds)))
         return prompt + self._words[rows] + np.where(whole | alone & (answer > 0), canvas, 0)
 
-    def _measure(self, rows: Dataset) -> Iterator[tuple[int, ...]]:
-        """Yield what is known of each row before it is asked.
+    def _measured(self, rows: Dataset, workers: int) -> np.ndarray:
+        """Return what ``_measure`` tells of all rows, int ``[rows, 8]``."""
+        starts = range(0, len(rows), BATCH)
+        if workers and len(starts) > workers and "fork" in multiprocessing.get_all_start_methods():
+            # Forked processes share the rows; what they are to measure must be known before they are made.
+            _measuring.append((self, rows))
+            try:
+                with multiprocessing.get_context("fork").Pool(workers, _one_thread_of_tokenizers) as pool:
+                    parts = pool.map(_measured_part, starts, chunksize=4)
+            finally:
+                _measuring.pop()
+        else:
+            parts = [list(self._measure(rows, at)) for at in starts]
+        table = [row for part in parts for row in part]
+        return np.array(table, dtype=np.int64).reshape(len(rows), 8)
+
+    def _measure(self, rows: Dataset, at: int) -> Iterator[tuple[int, ...]]:
+        """Yield what is known of each row of a part before it is asked.
 
         That is its text tokens, words, answer (a padding token behind it; 0 where it is not whole), own types,
         their cost, other types, their cost, and whether its entities have levels.
         """
         given = set(rows.column_names)
-        for at in range(0, len(rows), BATCH):
-            part = rows[at : at + BATCH]
-            blank: list[Any] = [None] * len(part["text"])
-            columns = [
-                part[n] if n in given else blank for n in ("types", "source", "negatives", "exhaustive")
-            ]
-            answers = [
-                render_completion((_middle_name(entity), entity["text"].strip()) for entity in entities)
-                for entities in part["entities"]
-            ]
-            # Once for all, so that the loop below finds them remembered.
-            self._encoder.type_costs(
-                [name for own in part["entities"] for entity in own for name in names_of(entity)]
-                + [name for own in columns[0] for name in own or ()]
-            )
-            sizes, told = self._encoder.text_sizes(part["text"]), self._encoder.token_ids(answers)
-            for (tokens, words), entities, answer, types, source, negatives, exhaustive in zip(
-                sizes, part["entities"], told, *columns, strict=True
-            ):
-                leveled = has_levels({"entities": entities})
-                if leveled:
-                    chances = self.queries.levels.chances(entities)
-                    own = round(sum(chances.values()))
-                    costs = self._encoder.type_costs(list(chances))
-                    own_cost = round(sum(c * n for c, n in zip(chances.values(), costs, strict=True)))
-                    count, cost = self._costs(types or ())
-                    whole = 0 if exhaustive is False else len(answer) + 1
-                    yield tokens, words, whole, own, own_cost, count, cost, 1
-                    continue
-                own, own_cost = self._costs({entity["type"] for entity in entities})
+        part = rows[at : at + BATCH]
+        blank: list[Any] = [None] * len(part["text"])
+        columns = [
+            part[n] if n in given else blank for n in ("types", "source", "negatives", "exhaustive")
+        ]
+        answers = [
+            render_completion((_middle_name(entity), entity["text"].strip()) for entity in entities)
+            for entities in part["entities"]
+        ]
+        # Once for all, so that the loop below finds them remembered.
+        self._encoder.type_costs(
+            [name for own in part["entities"] for entity in own for name in names_of(entity)]
+            + [name for own in columns[0] for name in own or ()]
+        )
+        sizes, told = self._encoder.text_sizes(part["text"]), self._encoder.token_ids(answers)
+        for (tokens, words), entities, answer, types, source, negatives, exhaustive in zip(
+            sizes, part["entities"], told, *columns, strict=True
+        ):
+            leveled = has_levels({"entities": entities})
+            if leveled:
+                chances = self.queries.levels.chances(entities)
+                own = round(sum(chances.values()))
+                costs = self._encoder.type_costs(list(chances))
+                own_cost = round(sum(c * n for c, n in zip(chances.values(), costs, strict=True)))
                 count, cost = self._lists.get(source, (0, 0)) if negatives == "closed" else (0, 0)
                 if types:
                     count, cost = self._costs(types)
-                yield (
-                    tokens,
-                    words,
-                    0 if exhaustive is False else len(answer) + 1,
-                    own,
-                    own_cost,
-                    max(0, count - own),
-                    max(0, cost - own_cost),
-                    0,
-                )
+                whole = 0 if exhaustive is False else len(answer) + 1
+                yield tokens, words, whole, own, own_cost, count, cost, 1
+                continue
+            own, own_cost = self._costs({entity["type"] for entity in entities})
+            count, cost = self._lists.get(source, (0, 0)) if negatives == "closed" else (0, 0)
+            if types:
+                count, cost = self._costs(types)
+            yield (
+                tokens,
+                words,
+                0 if exhaustive is False else len(answer) + 1,
+                own,
+                own_cost,
+                max(0, count - own),
+                max(0, cost - own_cost),
+                0,
+            )
 
     def _costs(self, names: Sequence[str] | set[str]) -> tuple[int, int]:
         return len(names), sum(self._encoder.type_costs(list(names)))
+
+
+_measuring: list[tuple[EntityLengths, Dataset]] = []
+
+
+def _measured_part(at: int) -> list[tuple[int, ...]]:
+    lengths, rows = _measuring[-1]
+    return list(lengths._measure(rows, at))
+
+
+def _one_thread_of_tokenizers() -> None:
+    # Threads with which the parent tokenized do not exist in a forked process.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
 class CompletionLengths:

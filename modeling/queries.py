@@ -108,7 +108,7 @@ class QuerySampler:
         if rng.random() < self.lower_rate and len(text.lower()) == len(text):
             text = text.lower()
         if has_levels(row):
-            return self._of_levels(row, text, rng, extent)
+            return self._of_levels(row, text, inventory, rng, extent)
         named = [(e, rng.choice([e["type"], *(e.get("also") or ())])) for e in row["entities"]]
         present = sorted({name for _, name in named})
         known = {*present, *(n for e, _ in named for n in (e["type"], *(e.get("also") or ())))}
@@ -134,13 +134,15 @@ class QuerySampler:
         return Query(tuple(types), text, tuple(sorted(mentions)), row.get("exhaustive") is not False)
 
     def _of_levels(
-        self, row: Mapping[str, Any], text: str, rng: random.Random, extent: Extent
+        self, row: Mapping[str, Any], text: str, inventory: Inventory, rng: random.Random, extent: Extent
     ) -> Query:
         """Return the query for a row with levels."""
         entities = row["entities"]
-        known = {name for entity in entities for name in names_of(entity)}
-        folded = {name.casefold() for name in known}
-        listed = {name.casefold(): name for name in row.get("types") or ()}
+        known = {name for entity in entities for name in (*names_of(entity), *(entity.get("also") or ()))}
+        near = {other for name in known for other in inventory.related.get(name, ())}
+        folded = {name.casefold() for name in known | near}
+        pool = row.get("types") or (inventory.types if row.get("negatives") == "closed" else ())
+        listed = {name.casefold(): name for name in pool}
         absent = [name for key, name in listed.items() if key not in folded]
         if extent.alone:
             types = self.levels.alone(entities, absent, rng)

