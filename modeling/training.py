@@ -17,6 +17,7 @@ from modeling.averaging import mean_of
 from modeling.backbones import load_model
 from modeling.collator import CompletionCollator, EntityCollator
 from modeling.custom_generate.settings import DiffusionSettings
+from modeling.custom_generate.task import context_of
 from modeling.encoding import PromptEncoder
 from modeling.labelled import is_labelled, load_labelled, warn_of_long
 from modeling.lengths import CompletionLengths, EntityLengths
@@ -279,6 +280,11 @@ def make_feed(
         told = CompletionLengths(train, tokenizer, canvas)
         completions = CompletionCollator(tokenizer, settings, longest, canvas, answer_lengths=told.answers)
         return Feed(queries, completions, told)
+    if longest + canvas > context_of(model):
+        raise ValueError(
+            f"max_length={longest} and canvas_length={canvas} together need {longest + canvas} positions, but "
+            f"the network has {context_of(model)}; lower one of them"
+        )
     encoder = PromptEncoder(tokenizer, settings)
     lengths = EntityLengths(train, encoder, queries, longest, canvas, workers)
     return Feed(queries, EntityCollator(encoder, queries, longest, canvas, lengths.answers), lengths)
