@@ -59,7 +59,11 @@ ROWS = (
     TrainingRow("data", "without dialogues", ("--sources", *_OTHERS)),
     TrainingRow("data", "Pile-NER alone", ("--sources", PILE.name)),
     TrainingRow("types asked", "coarse beside fine a quarter as often", ("--both_rate", "0.1")),
-    TrainingRow("prompt attention", "full prompt attention", ("--prompt_attention", "full")),
+    TrainingRow(
+        "prompt attention",
+        "full prompt attention",
+        ("--prompt_attention", "full", "--type_attention", "joint"),
+    ),
     TrainingRow("canvases", "completion canvas only", ("--aligned_weight", "0")),
     TrainingRow("objective", "exact weight 1/t", ("--max_weight", "1000")),
     TrainingRow("objective", "padding counts fully", ("--pad_weight", "1")),

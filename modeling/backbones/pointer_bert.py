@@ -12,8 +12,9 @@ import torch
 from torch import nn
 from transformers import AutoConfig, BertConfig, BertModel, BertPreTrainedModel, GenerationMixin
 
-# token_type_ids: the letter case of prompt tokens (the vocabulary is uncased), then the two canvases.
-CASE_LOWER, CASE_CAPITALISED, CASE_UPPER, TYPE_ALIGNED, TYPE_COMPLETION = range(5)
+# token_type_ids: the letter case of prompt tokens (the vocabulary is uncased), then the two canvases, then the
+# type names of a prompt of type blocks, whose letter case does not count.
+CASE_LOWER, CASE_CAPITALISED, CASE_UPPER, TYPE_ALIGNED, TYPE_COMPLETION, TYPE_NAME = range(6)
 
 
 class PointerBertConfig(BertConfig):
@@ -88,15 +89,48 @@ class PointerBert(BertPreTrainedModel, GenerationMixin):
         """Return the encoder's output; the heads need prompt and canvas apart (see ``source_logits``)."""
         return self.bert(*args, **kwargs)
 
-    def canvas_embeddings(self, canvas_ids: torch.Tensor, word_ids: torch.Tensor | None) -> torch.Tensor:
+    def type_embeddings(
+        self, prompt_ids: torch.Tensor, blocks: torch.Tensor, markers: torch.Tensor
+    ) -> torch.Tensor:
+        """Return one vector for each type block, ``[batch, types, hidden]``: of its marker and its name.
+
+        It is the marker's input embedding plus the mean of those of the name's tokens.
+
+        Args:
+            prompt_ids: ``[batch, length]``.
+            blocks: the number of each token's block, from 1; 0 outside, ``[batch, length]``.
+            markers: the index of each block's marker, -1 where a row has no such block, ``[batch, types]``.
+        """
+        table = self.bert.embeddings.word_embeddings
+        number = torch.arange(markers.shape[1], device=blocks.device)[None, :, None] + 1
+        index = torch.arange(blocks.shape[1], device=blocks.device)
+        name = (blocks[:, None] == number) & (index != markers[:, :, None])
+        embedded = table(prompt_ids)
+        share = name.to(embedded.dtype) / name.sum(-1, keepdim=True).clamp(min=1)
+        return share @ embedded + table(prompt_ids.gather(1, markers.clamp(min=0)))
+
+    def canvas_embeddings(
+        self,
+        canvas_ids: torch.Tensor,
+        word_ids: torch.Tensor | None,
+        types: torch.Tensor | None = None,
+        type_numbers: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Return the input embeddings ``[batch, slots, hidden]`` of canvas symbols.
 
         Args:
             canvas_ids: symbols ``[batch, slots]``.
             word_ids: for the aligned canvas, the first token of each slot's word, same shape.
+            types: the embeddings of markers that are embedded by their types, ``[batch, types, hidden]``.
+            type_numbers: which of those each symbol is; outside [0, types) none, ``[batch, slots]``.
         """
         table = self.bert.embeddings.word_embeddings
         embedded = table(canvas_ids)
+        if types is not None and type_numbers is not None:
+            count = types.shape[1]
+            own = types.gather(1, type_numbers.clamp(0, count - 1)[..., None].expand(-1, -1, types.shape[-1]))
+            marked = (type_numbers >= 0) & (type_numbers < count)
+            embedded = torch.where(marked[..., None], own.to(embedded.dtype), embedded)
         if word_ids is not None and self.config.canvas_word_embeddings:
             embedded = embedded + table(word_ids)
         return embedded

@@ -8,21 +8,26 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
 from ..custom_generate.settings import DiffusionSettings
 from .pointer_bert import PointerBert, PointerBertConfig
 
-TOKEN_TYPES = 5  # three letter cases and two canvases
+TOKEN_TYPES = 5  # three letter cases and two canvases; with type blocks, one more for their names
 MARKERS = 40  # the types that a training query may ask for at once, at least
 
 
 def pointer_from_encoder(
-    source: str | Path, tokenizer: PreTrainedTokenizerBase, canvas_word_embeddings: bool = True
+    source: str | Path,
+    tokenizer: PreTrainedTokenizerBase,
+    canvas_word_embeddings: bool = True,
+    type_attention: str = "joint",
 ) -> PointerBert:
     """Return a PointerBert whose encoder is that of ``source`` and whose heads are new.
 
-    The rows of unused tokens (``[unused0]``, ...) become the symbols O and I and the type markers.
+    The rows of unused tokens (``[unused0]``, ...) become the symbols O and I, the type markers and, with type
+    blocks, the tokens of line breaks and tabs.
 
     Args:
         source: a folder or Hub id of a BERT encoder (safetensors).
         tokenizer: its tokenizer.
         canvas_word_embeddings: see PointerBertConfig.
+        type_attention: ``"joint"``, ``"text"`` or ``"own"``, see DiffusionSettings.
 
     Raises:
         ValueError: the encoder is not BERT, or its vocabulary has no mask token or too few unused tokens.
@@ -32,7 +37,7 @@ def pointer_from_encoder(
         raise ValueError(
             f"{source!r} has model_type {config.model_type!r}; a pointer network starts from 'bert'"
         )
-    settings = pointer_settings(tokenizer)
+    settings = pointer_settings(tokenizer, type_attention)
     vocabulary = tokenizer.get_vocab()
     symbols = [vocabulary[sign] for sign in (":", "|", "none")]
     values = config.to_dict()
@@ -40,7 +45,7 @@ def pointer_from_encoder(
         values.pop(name, None)
     native = PointerBertConfig(
         **values,
-        type_vocab_size=TOKEN_TYPES,
+        type_vocab_size=TOKEN_TYPES + settings.type_blocks,
         aligned_symbols=(settings.outside_token_id, settings.inside_token_id),
         completion_symbols=(*symbols, settings.pad_token_id),
         canvas_word_embeddings=canvas_word_embeddings,
@@ -51,7 +56,7 @@ def pointer_from_encoder(
     )
     weights = encoder.state_dict()
     types = "embeddings.token_type_embeddings.weight"
-    weights[types] = weights[types][:1].repeat(TOKEN_TYPES, 1)
+    weights[types] = weights[types][:1].repeat(native.type_vocab_size, 1)
     missing, unexpected = model.bert.load_state_dict(weights, strict=False)
     if missing or unexpected:
         raise ValueError(f"{source!r} does not fit: missing {missing[:3]}, unexpected {unexpected[:3]}")
@@ -62,8 +67,8 @@ def pointer_from_encoder(
     return model
 
 
-def pointer_settings(tokenizer: PreTrainedTokenizerBase) -> DiffusionSettings:
-    """Return the diffusion settings of a pointer network with this tokenizer.
+def pointer_settings(tokenizer: PreTrainedTokenizerBase, type_attention: str = "joint") -> DiffusionSettings:
+    """Return the diffusion settings of a pointer network with this tokenizer and type attention.
 
     Raises:
         ValueError: no mask token, or too few unused tokens in a row for symbols and markers.
@@ -84,6 +89,14 @@ def pointer_settings(tokenizer: PreTrainedTokenizerBase) -> DiffusionSettings:
             f"{2 + MARKERS}: O, I and {MARKERS} type markers; start from an encoder with BERT's vocabulary"
         )
     outside, inside, *markers = longest
+    newline = tab = -1
+    if type_attention != "joint":
+        newline, tab, *markers = markers
+    if len(markers) < MARKERS:
+        raise ValueError(
+            f"the vocabulary has {len(markers)} unused tokens for type markers, but needs {MARKERS} beside "
+            "O, I and the tokens of line breaks and tabs; start from an encoder with BERT's vocabulary"
+        )
     return DiffusionSettings(
         mask_token_id=tokenizer.mask_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -95,4 +108,7 @@ def pointer_settings(tokenizer: PreTrainedTokenizerBase) -> DiffusionSettings:
         inside_token_id=inside,
         first_marker_id=markers[0],
         max_markers=len(markers),
+        type_attention=type_attention,
+        newline_token_id=newline,
+        tab_token_id=tab,
     )

@@ -53,7 +53,15 @@ class Engine:
             isolated: whether prompts see only themselves.
             reuse: whether keys and values of the prompts are kept from the first run.
             shifted: whether a slot is predicted from the state before it.
+
+        Raises:
+            ValueError: the prompts' types are blocks, which packed rows cannot keep apart.
         """
+        if prompt.blocks is not None:
+            raise ValueError(
+                "the packed engine runs prompts whose types are one list (type_attention='joint'), not blocks; "
+                "load the model with engine='plain'"
+            )
         return EngineBatch(self, prompt, isolated=isolated, reuse=reuse, shifted=shifted)
 
     def bucket(self, tokens: int, slots: int, rows: int, isolated: bool) -> Bucket:

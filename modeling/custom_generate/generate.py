@@ -52,6 +52,8 @@ def generate(
     type_counts: torch.Tensor | None = None,
     prompt_sources: torch.Tensor | None = None,
     prompt_markers: torch.Tensor | None = None,
+    prompt_positions: torch.Tensor | None = None,
+    prompt_blocks: torch.Tensor | None = None,
     token_type_ids: torch.Tensor | None = None,
     outside_bias: float | None = None,
     use_cache: bool | str = True,
@@ -91,6 +93,8 @@ def generate(
         word_ids: first token of each slot's word, ``[batch, slots]``.
         type_counts: how many types each prompt asks for, ``[batch]``.
         prompt_sources, prompt_markers, token_type_ids: of a pointer network's prompt, see ``Prompt``.
+        prompt_positions, prompt_blocks: position ids and type blocks of the prompt, both ``[batch, length]``,
+            needed together where the checkpoint's ``type_attention`` is not ``"joint"``; see ``Prompt``.
         outside_bias: added to the logit of O; default: what the checkpoint says.
         use_cache: whether an isolated prompt is encoded once (the result is the same); ``"approximate"`` also
             keeps a prompt with full attention from the first step on (the result is not).
@@ -139,7 +143,14 @@ def generate(
         outside_bias=settings.outside_bias if outside_bias is None else outside_bias,
     )
     mask = torch.ones_like(ids) if attention_mask is None else attention_mask
-    prompt = Prompt(ids, mask, position_ids(mask), token_type_ids, prompt_sources, prompt_markers)
+    if settings.type_blocks != (prompt_blocks is not None and prompt_positions is not None):
+        raise ValueError(
+            f"type_attention is {settings.type_attention!r} in this checkpoint: prompt_blocks and "
+            f"prompt_positions {'are needed' if settings.type_blocks else 'have no use: leave them out'} "
+            "(EntityExtractor makes them from text and types)"
+        )
+    positions = position_ids(mask) if prompt_positions is None else prompt_positions
+    prompt = Prompt(ids, mask, positions, token_type_ids, prompt_sources, prompt_markers, prompt_blocks)
     shape = _shape(canvas, prompt, max_new_tokens, canvas_positions, canvas_mask, word_ids)
     task = make_task(model, settings, prompt, shape, loop, decoding, grammar, type_counts, use_cache)
     every = torch.arange(len(ids), device=ids.device).repeat_interleave(num_return_sequences)
@@ -194,8 +205,7 @@ def _shape(
             raise ValueError("the aligned canvas needs canvas_positions, the position of each slot's word")
         if max_new_tokens < 1:
             raise ValueError(f"max_new_tokens must be at least 1, got {max_new_tokens}")
-        start = prompt.mask.long().sum(1, keepdim=True)
-        positions = start + torch.arange(max_new_tokens, device=prompt.ids.device)
+        positions = prompt.ends()[:, None] + torch.arange(max_new_tokens, device=prompt.ids.device)
     if mask is None:
         mask = torch.ones_like(positions, dtype=torch.bool)
     return Canvas(kind, positions, mask.bool(), word_ids)

@@ -18,14 +18,16 @@ def has_pointer(model: Any) -> bool:
     return hasattr(model, "source_logits")
 
 
-def tag_candidates(settings: Any, counts: torch.Tensor) -> torch.Tensor:
+def tag_candidates(settings: Any, counts: torch.Tensor, most: int | None = None) -> torch.Tensor:
     """Return the symbols of the aligned canvas, ``[batch, 2 + most types]``: O, I, one marker a type.
 
     Args:
         settings: the checkpoint's DiffusionSettings.
         counts: how many types each row asks for, ``[batch]``; missing ones are -1.
+        most: the largest count, if that is known: to read it makes the host wait for the device.
     """
-    most = int(counts.max()) if len(counts) else 0
+    if most is None:
+        most = int(counts.max()) if len(counts) else 0
     symbols = [settings.outside_token_id, settings.inside_token_id, *settings.marker_ids(most)]
     table = torch.tensor([symbols], device=counts.device).repeat(len(counts), 1)
     index = torch.arange(most + 2, device=counts.device)

@@ -22,7 +22,8 @@ class Prompt:
     ``ids``, ``mask`` (1 = token, 0 = padding), ``positions`` and the optional ``token_types`` are
     ``[batch, length]``; ``sources`` marks, as bool ``[batch, length]``, the tokens a pointer head may
     point to on the completion canvas (default: all), ``markers`` ``[batch, types]`` the indices of the
-    type markers, -1 beyond a row's own.
+    type markers, -1 beyond a row's own. ``blocks`` is 0 at shared tokens (the text) and k at those of the
+    k-th type's block, int ``[batch, length]``; None: the types are no blocks.
     """
 
     ids: torch.Tensor
@@ -31,12 +32,23 @@ class Prompt:
     token_types: torch.Tensor | None = None
     sources: torch.Tensor | None = None
     markers: torch.Tensor | None = None
+    blocks: torch.Tensor | None = None
 
     def select(self, rows: torch.Tensor) -> "Prompt":
         """Return the prompts of some rows."""
-        optional = (self.token_types, self.sources, self.markers)
+        optional = (self.token_types, self.sources, self.markers, self.blocks)
         picked = (None if value is None else value[rows] for value in optional)
         return Prompt(self.ids[rows], self.mask[rows], self.positions[rows], *picked)
+
+    def ends(self) -> torch.Tensor:
+        """Return the position at which each prompt's text is continued, int ``[batch]``.
+
+        Blocks of types count their positions by themselves, so that the text's alone decides there.
+        """
+        if self.blocks is None:
+            return self.mask.long().sum(1)
+        text = self.mask.bool() & (self.blocks == 0)
+        return self.positions.masked_fill(~text, -1).amax(1) + 1
 
 
 @dataclass
@@ -82,35 +94,69 @@ def cache_argument(encoder: torch.nn.Module) -> str:
     return "cache" if "cache" in signature(encoder.forward).parameters else "past_key_values"
 
 
-def embed(model: Any, canvas: Canvas, ids: torch.Tensor) -> torch.Tensor:
-    """Return the input embeddings ``[batch, slots, hidden]`` of canvas symbols."""
-    if hasattr(model, "canvas_embeddings"):
+def embed(model: Any, prompt: Prompt, canvas: Canvas, ids: torch.Tensor) -> torch.Tensor:
+    """Return the input embeddings ``[batch, slots, hidden]`` of canvas symbols, ``ids`` ``[batch, slots]``.
+
+    Behind a prompt of type blocks, the marker of a type on an aligned canvas is embedded by the type's name:
+    its number would tell the order of the types.
+    """
+    if not hasattr(model, "canvas_embeddings"):
+        return model.get_input_embeddings()(ids)
+    if prompt.blocks is None or prompt.markers is None or canvas.kind != "aligned":
         return model.canvas_embeddings(ids, canvas.word_ids)
-    return model.get_input_embeddings()(ids)
+    types = model.type_embeddings(prompt.ids, prompt.blocks, prompt.markers)
+    first_marker = prompt.ids.gather(1, prompt.markers[:, :1])
+    return model.canvas_embeddings(ids, canvas.word_ids, types, ids - first_marker)
 
 
-def visibility(block: torch.Tensor, attention: str) -> torch.Tensor:
+def visibility(
+    segment: torch.Tensor, attention: str, blocks: torch.Tensor | None = None, type_attention: str = "joint"
+) -> torch.Tensor:
     """Return who sees whom, bool ``[batch, 1, length, length]`` (query, key).
 
     The prompt sees itself; a canvas sees the prompt and itself, never another canvas. With ``"full"``
-    attention everything sees everything. Padding is seen by itself alone: a row of the softmax without any
-    key would turn into NaN.
+    attention everything sees everything. Blocks of types narrow what the prompt sees of itself: a block sees
+    no other one, and the shared tokens only with the type attention ``"text"``. Padding is seen by itself
+    alone: a row of the softmax without any key would turn into NaN.
 
     Args:
-        block: what each position belongs to, int ``[batch, length]``: 0 the prompt, 1, 2, ... the canvases,
+        segment: what each position belongs to, int ``[batch, length]``: 0 the prompt, 1, 2, ... the canvases,
             -1 padding.
         attention: ``"full"`` or ``"isolated"``.
+        blocks: which type each position of the prompt belongs to, int ``[batch, length]``: 0 none (also in
+            canvases and padding), 1, 2, ... the types; default: there are no blocks.
+        type_attention: ``"joint"``, ``"text"`` or ``"own"``, see DiffusionSettings.
     """
-    query, key = block[:, :, None], block[:, None, :]
+    query, key = segment[:, :, None], segment[:, None, :]
     seen = (query == key) | (key == 0) if attention == "isolated" else key >= 0
-    own = torch.eye(block.shape[1], dtype=torch.bool, device=block.device)
+    if blocks is not None and type_attention != "joint":
+        reader, read = blocks[:, :, None], blocks[:, None, :]
+        allowed = (reader == 0) | (reader == read)
+        seen = seen & (allowed | (read == 0) if type_attention == "text" else allowed)
+    own = torch.eye(segment.shape[1], dtype=torch.bool, device=segment.device)
     return torch.where(query >= 0, seen & (key >= 0), own)[:, None]
 
 
 def forward_joint(
-    model: Any, prompt: Prompt, canvases: list[Canvas], canvas_ids: list[torch.Tensor], attention: str
+    model: Any,
+    prompt: Prompt,
+    canvases: list[Canvas],
+    canvas_ids: list[torch.Tensor],
+    attention: str,
+    type_attention: str = "joint",
+    longest: int | None = None,
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Run prompt and canvases in one sequence.
+
+    Args:
+        model: the network.
+        prompt: a batch of prompts.
+        canvases: of the same batch size.
+        canvas_ids: their symbols, ``[batch, slots]`` each.
+        attention: ``"full"`` or ``"isolated"``.
+        type_attention: ``"joint"``, ``"text"`` or ``"own"``, see DiffusionSettings.
+        longest: the most tokens of prompt and canvases that a row has, if that is known: to count them makes
+            the host wait for the device.
 
     Returns:
         Hidden states of the prompt ``[batch, length, hidden]`` and of each canvas
@@ -130,11 +176,11 @@ def forward_joint(
             "with attn_implementation='sdpa'"
         )
     pieces = [model.get_input_embeddings()(prompt.ids)]
-    pieces += [embed(model, canvas, ids) for canvas, ids in zip(canvases, canvas_ids, strict=True)]
+    pieces += [embed(model, prompt, canvas, ids) for canvas, ids in zip(canvases, canvas_ids, strict=True)]
     masks = [prompt.mask.bool(), *(canvas.mask for canvas in canvases)]
-    block = torch.cat([torch.where(mask, number, -1) for number, mask in enumerate(masks)], dim=1)
+    segment = torch.cat([torch.where(mask, number, -1) for number, mask in enumerate(masks)], dim=1)
     # Prompt and canvases are padded each by itself; together they need only the longest row's sum.
-    kept, order = _squeeze(block)
+    kept, order = _squeeze(segment, longest)
     embeddings = _take(torch.cat(pieces, dim=1), order)
     positions = torch.cat([prompt.positions, *(canvas.positions for canvas in canvases)], dim=1)
     options: dict[str, Any] = {}
@@ -146,7 +192,11 @@ def forward_joint(
         # Two-dimensional, and none at all where nothing is padded: the fastest kernels take no mask.
         mask = None if bool((kept >= 0).all()) else (kept >= 0).long()
     else:
-        mask = visibility(kept, attention)
+        blocks = None
+        if prompt.blocks is not None:
+            slots = segment.shape[1] - prompt.blocks.shape[1]
+            blocks = torch.nn.functional.pad(prompt.blocks, (0, slots)).gather(1, order)
+        mask = visibility(kept, attention, blocks, type_attention)
     output = encoder(
         inputs_embeds=embeddings,
         attention_mask=mask,
@@ -157,18 +207,19 @@ def forward_joint(
     hidden = output.last_hidden_state
     index = order[..., None].expand(-1, -1, hidden.shape[-1])
     # Padding that was kept lies behind, where nothing else is written.
-    spread = hidden.new_zeros(*block.shape, hidden.shape[-1])
+    spread = hidden.new_zeros(*segment.shape, hidden.shape[-1])
     spread = spread.scatter(1, index, hidden * (kept >= 0)[..., None].to(hidden.dtype))
     first, *rest = spread.split([mask.shape[1] for mask in masks], dim=1)
     return first, rest
 
 
-def _squeeze(block: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the blocks with padding moved behind and cut off, and which positions they come from."""
-    longest = int((block >= 0).sum(1).max())
-    length = min(block.shape[1], -(-longest // MULTIPLE) * MULTIPLE)
-    order = (block < 0).sort(dim=1, stable=True).indices[:, :length]
-    return block.gather(1, order), order
+def _squeeze(segment: torch.Tensor, longest: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the segments with padding moved behind and cut off, and which positions they come from."""
+    if longest is None:
+        longest = int((segment >= 0).sum(1).max())
+    length = min(segment.shape[1], -(-longest // MULTIPLE) * MULTIPLE)
+    order = (segment < 0).sort(dim=1, stable=True).indices[:, :length]
+    return segment.gather(1, order), order
 
 
 def _take(states: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
@@ -221,7 +272,11 @@ class Denoiser:
         elif use_cache and isolated:
             self.cache = DynamicCache(config=model.config)
             embeddings = model.get_input_embeddings()(prompt.ids)
-            self.prompt_hidden = self._run(embeddings, prompt.mask, prompt.positions, prompt.token_types)
+            mask = prompt.mask
+            if prompt.blocks is not None:
+                segment = torch.where(mask.bool(), 0, -1)
+                mask = visibility(segment, "isolated", prompt.blocks, settings.type_attention)
+            self.prompt_hidden = self._run(embeddings, mask, prompt.positions, prompt.token_types)
 
     def hidden(self, ids: torch.Tensor) -> torch.Tensor:
         """Return the canvas hidden states ``[batch, slots, hidden]`` that predict each slot."""
@@ -230,10 +285,15 @@ class Denoiser:
         prompt, canvas = self.prompt, self.canvas
         if self.cache is None and not self._keeps_first:
             self.prompt_hidden, (hidden,) = forward_joint(
-                self.model, prompt, [canvas], [ids], self.settings.prompt_attention
+                self.model,
+                prompt,
+                [canvas],
+                [ids],
+                self.settings.prompt_attention,
+                self.settings.type_attention,
             )
             return self._shift(hidden)
-        embeddings, positions, types = embed(self.model, canvas, ids), canvas.positions, None
+        embeddings, positions, types = embed(self.model, prompt, canvas, ids), canvas.positions, None
         if prompt.token_types is not None:
             types = torch.full_like(ids, canvas.token_type)
         mask = torch.cat([prompt.mask, canvas.mask.to(prompt.mask.dtype)], dim=1)

@@ -6,6 +6,7 @@ from typing import Any
 
 PROMPT_ATTENTION = ("full", "isolated")
 CANVASES = ("completion", "aligned")
+TYPE_ATTENTION = ("joint", "text", "own")
 # The least value of each whole number among the settings.
 _LEAST = {
     "mask_token_id": 0,
@@ -14,6 +15,8 @@ _LEAST = {
     "inside_token_id": -1,
     "first_marker_id": -1,
     "max_markers": 0,
+    "newline_token_id": -1,
+    "tab_token_id": -1,
 }
 
 
@@ -34,6 +37,13 @@ class DiffusionSettings:
         inside_token_id: symbol I of the aligned canvas.
         first_marker_id: id of the marker of the first queried type; the others follow it.
         max_markers: how many markers there are, and so how many types one prompt can ask for.
+        type_attention: ``"joint"`` (the types of a prompt are one list of numbered markers and names that see
+            each other, as in Dream's prompt), ``"text"`` (each type is a block that sees itself and the text,
+            never another type) or ``"own"`` (each block sees itself alone). Under the last two, the order of
+            the types changes nothing (see ``canvas.encoding``).
+        newline_token_id: id of the token that stands for a line break between two words of the text; -1 if
+            the checkpoint has none. It and the next one need ``type_attention`` ``"text"`` or ``"own"``.
+        tab_token_id: id of the token that stands for a tab; -1 if the checkpoint has none.
         outside_bias: added to the logit of O; chosen on development data, moves precision against recall.
         aligned_score_temperature: divides the log-odds of a score on the aligned canvas, so that among
             entities of score p about the share p is right; fitted on development data, 1 changes nothing.
@@ -50,6 +60,9 @@ class DiffusionSettings:
     inside_token_id: int = -1
     first_marker_id: int = -1
     max_markers: int = 0
+    type_attention: str = "joint"
+    newline_token_id: int = -1
+    tab_token_id: int = -1
     outside_bias: float = 0.0
     aligned_score_temperature: float = 1.0
     completion_score_temperature: float = 1.0
@@ -63,6 +76,8 @@ class DiffusionSettings:
             )
         if self.canvas not in CANVASES:
             raise ValueError(f"canvas must be one of {CANVASES}, got {self.canvas!r}")
+        if self.type_attention not in TYPE_ATTENTION:
+            raise ValueError(f"type_attention must be one of {TYPE_ATTENTION}, got {self.type_attention!r}")
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -75,6 +90,17 @@ class DiffusionSettings:
             raise ValueError(
                 "an aligned canvas and prompt_markers need a first_marker_id and max_markers of at least 1, "
                 f"got {self.first_marker_id} and {self.max_markers}"
+            )
+        if self.type_blocks and not (self.prompt_markers and self.prompt_attention == "isolated"):
+            raise ValueError(
+                f"type_attention={self.type_attention!r} needs prompt_markers and prompt_attention='isolated' "
+                "(a prompt that sees the canvas passes one type on to another); "
+                "use type_attention='joint' otherwise"
+            )
+        if not self.type_blocks and max(self.newline_token_id, self.tab_token_id) >= 0:
+            raise ValueError(
+                "newline_token_id and tab_token_id need type_attention='text' or 'own', got 'joint'; "
+                "set both to -1"
             )
         for name in ("aligned_score_temperature", "completion_score_temperature"):
             value = getattr(self, name)
@@ -146,8 +172,15 @@ class DiffusionSettings:
         """Whether the checkpoint names symbols for the aligned canvas."""
         return self.outside_token_id >= 0
 
+    @property
+    def type_blocks(self) -> bool:
+        """Whether each type of a prompt is a block of its own, so that their order changes nothing."""
+        return self.type_attention != "joint"
+
     def marker_ids(self, count: int) -> list[int]:
-        """Return the ids of the markers of the first ``count`` types.
+        """Return the ids of the markers of the first ``count`` types, as the aligned canvas numbers them.
+
+        In a prompt of type blocks, the first one stands before every name.
 
         Raises:
             ValueError: one prompt cannot ask for so many types.

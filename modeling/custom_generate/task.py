@@ -56,7 +56,7 @@ class Task:
         prompt = chosen.denoiser.prompt
         lengths = torch.tensor(slots, device=rows.device)[:, None]
         place = torch.arange(max(slots), device=rows.device)
-        positions = prompt.mask.long().sum(1, keepdim=True) + place
+        positions = prompt.ends()[:, None] + place
         mask = place < lengths
         # What does not exist stands at position 0, which every network has.
         canvas = Canvas("completion", positions.where(mask, 0), mask)
@@ -66,7 +66,7 @@ class Task:
     def room(self) -> list[int]:
         """Return how many slots a completion canvas behind each prompt can have."""
         context = context_of(self.denoiser.model)
-        return [max(1, context - n) for n in self.denoiser.prompt.mask.long().sum(1).tolist()]
+        return [max(1, context - n) for n in self.denoiser.prompt.ends().tolist()]
 
 
 def context_of(model: Any) -> int:

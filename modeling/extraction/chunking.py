@@ -99,9 +99,14 @@ def plan(
 def group_types(encoder: PromptEncoder, types: Sequence[str], limits: Limits) -> list[list[str]]:
     """Split types over as many prompts as they need, in order and evenly filled.
 
+    Where the types of a prompt are blocks, they come sorted: the order in which they are given then does not
+    tell which of them share a prompt, nor which of two equally probable ones wins.
+
     Raises:
         ValueError: one type alone takes more tokens than a prompt has for types, or none at all.
     """
+    if encoder.settings.type_blocks:
+        types = sorted(types, key=lambda name: (name.casefold(), name))
     costs = [encoder.type_cost(name) for name in types]
     for name, cost in zip(types, costs, strict=True):
         if not cost:

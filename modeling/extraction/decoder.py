@@ -201,8 +201,8 @@ class CanvasRunner:
         if options.canvas == "aligned":
             tensors |= aligned_tensors(prompts)
         else:
-            slots = [max(1, min(FIRST_CANVAS, self.context - len(one))) for one in prompts]
-            tensors |= completion_tensors(slots, [len(p) for p in prompts])
+            slots = [max(1, min(FIRST_CANVAS, self.context - one.end_position)) for one in prompts]
+            tensors |= completion_tensors(slots, [p.end_position for p in prompts])
         for name in ("prompt_positions", f"{options.canvas}_positions"):
             # Only one word of hundreds of tokens, which is never cut, reaches behind the last position.
             tensors[name] = tensors[name].clamp(max=self.context - 1)
@@ -215,6 +215,7 @@ class CanvasRunner:
             tensors["prompt_token_types"] if pointer else None,
             tensors["prompt_sources"],
             tensors["prompt_markers"],
+            tensors.get("prompt_blocks"),
         )
         canvas = Canvas(
             options.canvas,

@@ -1,6 +1,7 @@
 """A training batch: prompts and the canvases to denoise behind them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -27,14 +28,18 @@ class CanvasTargets:
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """Prompts with one or two canvases each; ``type_counts`` ``[batch]`` is needed for an aligned canvas."""
+    """Prompts with one or two canvases each; ``type_counts`` ``[batch]`` is needed for an aligned canvas.
+
+    ``longest`` is the most tokens that a row has, prompt and canvases together, if that is known.
+    """
 
     prompt: Prompt
     targets: list[CanvasTargets]
     type_counts: torch.Tensor | None = None
+    longest: int | None = None
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, torch.Tensor]) -> "TrainingBatch":
+    def from_tensors(cls, tensors: dict[str, Any]) -> "TrainingBatch":
         """Rebuild the batch from the flat dictionary a collator makes (see ``training.collator``)."""
         prompt = Prompt(
             tensors["prompt_ids"],
@@ -43,6 +48,7 @@ class TrainingBatch:
             tensors.get("prompt_token_types"),
             tensors.get("prompt_sources"),
             tensors.get("prompt_markers"),
+            tensors.get("prompt_blocks"),
         )
         targets = [
             CanvasTargets(
@@ -58,9 +64,10 @@ class TrainingBatch:
             for kind in ("completion", "aligned")
             if f"{kind}_ids" in tensors
         ]
-        return cls(prompt, targets, tensors.get("type_counts"))
+        return cls(prompt, targets, tensors.get("type_counts"), tensors.get("longest"))
 
     def select(self, rows: torch.Tensor) -> "TrainingBatch":
         """Return some rows, by their indices; a row may come several times."""
         counts = None if self.type_counts is None else self.type_counts[rows]
-        return TrainingBatch(self.prompt.select(rows), [t.select(rows) for t in self.targets], counts)
+        targets = [t.select(rows) for t in self.targets]
+        return TrainingBatch(self.prompt.select(rows), targets, counts, self.longest)

@@ -1,7 +1,7 @@
 """Rows to training batches: prompts, their canvases and the padding between them.
 
 Both collators return a flat dictionary of tensors that ``TrainingBatch.from_tensors`` reads:
-``prompt_{ids,mask,positions,token_types,sources,markers}``, per canvas ``{kind}_{ids,mask,positions}``,
+``prompt_{ids,mask,positions,token_types,sources,markers}`` (and ``prompt_blocks`` where the types are blocks), per canvas ``{kind}_{ids,mask,positions}``,
 ``aligned_word_ids``, ``aligned_scored``, ``type_counts``, and ``labels`` (all canvas targets, -100
 elsewhere), by which the Trainer counts the tokens that the loss is divided by.
 """
@@ -9,8 +9,10 @@ elsewhere), by which the Trainer counts the tokens that the loss is divided by.
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
@@ -28,14 +30,22 @@ def pad(
     rows: Sequence[Sequence[int]], value: int, multiple: int = MULTIPLE, left: bool = False
 ) -> torch.Tensor:
     """Return int64 ``[rows, longest]``, the longest rounded up to a multiple."""
-    longest = max((len(row) for row in rows), default=0)
-    width = max(multiple, -(-longest // multiple) * multiple)
-    table = torch.full((len(rows), width), value)
-    for i, row in enumerate(rows):
-        if row:
-            place = slice(width - len(row), width) if left else slice(0, len(row))
-            table[i, place] = torch.tensor(row)
-    return table
+    lengths = [len(row) for row in rows]
+    place = _places(lengths, multiple, left)
+    table = np.full(place.shape, value, dtype=np.int64)
+    table[place] = np.fromiter(chain.from_iterable(rows), np.int64, sum(lengths))
+    return torch.from_numpy(table)
+
+
+def existing(lengths: Sequence[int], left: bool = False) -> torch.Tensor:
+    """Return which places of rows of these lengths exist once they are padded, bool ``[rows, longest]``."""
+    return torch.from_numpy(_places(lengths, MULTIPLE, left))
+
+
+def _places(lengths: Sequence[int], multiple: int, left: bool) -> np.ndarray:
+    width = max(multiple, -(-max(lengths, default=0) // multiple) * multiple)
+    index, own = np.arange(width), np.array(lengths, dtype=np.int64)[:, None]
+    return index >= width - own if left else index < own
 
 
 def prompt_tensors(
@@ -43,38 +53,40 @@ def prompt_tensors(
 ) -> dict[str, torch.Tensor]:
     """Return the ``prompt_*`` tensors of encoded prompts, padded on the right, or on the left."""
     ids = pad([p.input_ids for p in prompts], pad_token_id, left=left)
-    mask = pad([[1] * len(p) for p in prompts], 0, left=left)
+    lengths = torch.tensor([len(p) for p in prompts])[:, None]
+    offsets = ids.shape[1] - lengths if left else torch.zeros_like(lengths)
     sources = torch.zeros(ids.shape, dtype=torch.bool)
+    row = torch.arange(len(prompts)).repeat_interleave(torch.tensor([len(p.sources) for p in prompts]))
+    column = torch.from_numpy(np.fromiter(chain.from_iterable(p.sources for p in prompts), np.int64))
+    sources[row, column + offsets[row, 0]] = True
     markers = pad([p.markers for p in prompts], -1, multiple=1)
-    for i, prompt in enumerate(prompts):
-        offset = ids.shape[1] - len(prompt) if left else 0
-        sources[i, [offset + s for s in prompt.sources]] = True
-        markers[i, : len(prompt.markers)] += offset
-    return {
+    tensors = {
         "prompt_ids": ids,
-        "prompt_mask": mask,
-        "prompt_positions": pad([list(range(len(p))) for p in prompts], 0, left=left),
+        "prompt_mask": existing([len(p) for p in prompts], left).long(),
+        "prompt_positions": pad([p.positions for p in prompts], 0, left=left),
         "prompt_token_types": pad([p.token_types for p in prompts], 0, left=left),
         "prompt_sources": sources,
-        "prompt_markers": markers,
+        "prompt_markers": torch.where(markers >= 0, markers + offsets, markers),
     }
+    if all(p.blocks for p in prompts):
+        tensors["prompt_blocks"] = pad([p.blocks for p in prompts], 0, left=left)
+    return tensors
 
 
 def aligned_tensors(prompts: Sequence[EncodedPrompt]) -> dict[str, torch.Tensor]:
     """Return positions, mask and word ids of the aligned canvas: one slot a word."""
-    positions = pad([p.word_positions for p in prompts], 0)
     return {
-        "aligned_positions": positions,
-        "aligned_mask": pad([[1] * len(p.words) for p in prompts], 0).bool(),
+        "aligned_positions": pad([[p.positions[i] for i in p.word_positions] for p in prompts], 0),
+        "aligned_mask": existing([len(p.words) for p in prompts]),
         "aligned_word_ids": pad([[p.input_ids[i] for i in p.word_positions] for p in prompts], 0),
     }
 
 
 def completion_tensors(lengths: Sequence[int], starts: Sequence[int]) -> dict[str, torch.Tensor]:
-    """Return positions and mask of completion canvases of these lengths, behind prompts of these lengths."""
+    """Return positions and mask of completion canvases of these lengths that begin at these positions."""
     return {
-        "completion_positions": pad([list(range(s, s + n)) for s, n in zip(starts, lengths, strict=True)], 0),
-        "completion_mask": pad([[1] * n for n in lengths], 0).bool(),
+        "completion_positions": pad([range(s, s + n) for s, n in zip(starts, lengths, strict=True)], 0),
+        "completion_mask": existing(lengths),
     }
 
 
@@ -143,8 +155,8 @@ class CompletionCollator:
         canvases = [min(n, self.max_length - len(p)) for n, p in zip(canvases, prompts, strict=True)]
         batch = {
             "prompt_ids": pad(prompts, end),
-            "prompt_mask": pad([[1] * len(p) for p in prompts], 0),
-            "prompt_positions": pad([list(range(len(p))) for p in prompts], 0),
+            "prompt_mask": existing([len(p) for p in prompts]).long(),
+            "prompt_positions": pad([range(len(p)) for p in prompts], 0),
             "completion_ids": pad(
                 [a + [end] * (n - len(a)) for a, n in zip(answers, canvases, strict=True)], end
             ),
@@ -219,7 +231,8 @@ class EntityCollator:
         canvases = [n if keep else 0 for n, keep in zip(canvases, usable, strict=True)]
         end = self.encoder.settings.pad_token_id
         rows = [answer[:n] + [end] * (n - len(answer)) for answer, n in zip(ids, canvases, strict=True)]
-        return {"completion_ids": pad(rows, end), **completion_tensors(canvases, [len(p) for p in prompts])}
+        starts = [p.end_position for p in prompts]
+        return {"completion_ids": pad(rows, end), **completion_tensors(canvases, starts)}
 
 
 def tag_ids(prompt: EncodedPrompt, mentions: Sequence[Mention], settings: DiffusionSettings) -> list[int]:

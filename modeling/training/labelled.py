@@ -4,7 +4,7 @@ A line is an object with ``"text"`` and ``"entities"``; an entity has a type (``
 the extractor writes it) and either ``"start"`` and ``"end"`` (character offsets, end exclusive) or ``"text"``
 alone, which stands for every place where the text has it as whole words. ``"labels"`` on a line are the types
 that it was annotated with; without them it is all types of the file. Other keys are left alone, so what
-``python -m modeling.extract`` writes can be corrected and trained on.
+``python -m modeling.cli.extract`` writes can be corrected and trained on.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

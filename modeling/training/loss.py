@@ -146,6 +146,8 @@ class DiffusionLoss:
             [target.canvas for target, _, _ in noised],
             [canvas.ids for _, _, canvas in noised],
             settings.prompt_attention,
+            settings.type_attention,
+            batch.longest if len(noised) == len(batch.targets) else None,  # a pair of masks doubles canvases
         )
         log = _Log(settings.pad_token_id)
         total = hiddens[0][0].new_zeros((), dtype=torch.float32)
@@ -286,7 +288,7 @@ class _Log:
         self.rows.append((RowLosses(kind, canvas.rate, loss.sum(1), nll.sum(1), masked.sum(1), slots), draw))
         new = {"loss": loss.sum(), "nll": nll.sum(), "masked": masked.sum()}
         if kind == "completion":
-            new["padding"] = loss[target.ids == self.pad_token_id].sum()
+            new["padding"] = loss.masked_fill(target.ids != self.pad_token_id, 0.0).sum()
         if entropy is not None:
             new["entropy"] = entropy.detach().sum()
         sums = self._sums.setdefault(kind, {})

@@ -64,7 +64,8 @@ def score_slots(
     if canvas.kind == "aligned":
         if batch.type_counts is None:
             raise ValueError("an aligned canvas needs type_counts in the batch")
-        candidates = tag_candidates(settings, batch.type_counts)
+        most = prompt.markers.shape[1] if settings.prompt_markers and prompt.markers is not None else None
+        candidates = tag_candidates(settings, batch.type_counts, most)
         table = candidate_logits(model, canvas, prompt, prompt_hidden, states, candidates)
         index = (target.ids[:, :, None] == candidates[:, None]).long().argmax(-1)
         found = _scores(table, index, entropy)

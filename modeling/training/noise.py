@@ -70,18 +70,36 @@ class Noise:
     def slots(self, shape: torch.Size | tuple[int, int], name: str) -> torch.Tensor:
         """Return an independent number for each slot, ``[rows, slots]``.
 
-        With a place, a slot's number depends on its row and index, not on the padding behind it.
+        With a place, a slot's number depends on its row and index, not on the padding behind it: it is a hash
+        of seed, name, row and index, made on the device, the same on every one.
         """
         if self.place is None:
             return torch.rand(shape, device=self.device)
-        table = torch.empty(tuple(shape))
-        for row, numbers in enumerate(table):
-            generator = _generator(self.place.seed, name, "row", self.place.offset + row)
-            torch.rand(numbers.shape, generator=generator, out=numbers)
-        return table.to(self.device)
+        rows, slots = shape
+        row = torch.arange(self.place.offset, self.place.offset + rows, device=self.device)
+        stream = _mixed(row * _ROW + _seed(self.place.seed, name, "row"))
+        slot = torch.arange(slots, device=self.device)
+        bits = _mixed(stream[:, None] + slot * _SLOT)
+        # 24 bits are what a float in [0, 1) holds exactly.
+        return ((bits >> 40) & (2**24 - 1)).float() / 2**24
+
+
+# The constants of SplitMix64 (Steele et al. 2014, "Fast splittable pseudorandom number generators"), signed.
+_ROW, _SLOT = -0x61C8864680B583EB, -0x4498517A7B3558C5
+_FIRST, _SECOND = -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15
+
+
+def _mixed(numbers: torch.Tensor) -> torch.Tensor:
+    """Return a hash of each 64-bit integer: SplitMix64's finaliser (products wrap around)."""
+    numbers = (numbers ^ ((numbers >> 30) & (2**34 - 1))) * _FIRST
+    numbers = (numbers ^ ((numbers >> 27) & (2**37 - 1))) * _SECOND
+    return numbers ^ ((numbers >> 31) & (2**33 - 1))
+
+
+def _seed(*parts: int | str) -> int:
+    return random.Random("\n".join(map(str, parts))).getrandbits(63)
 
 
 def _generator(*parts: int | str) -> torch.Generator:
     """Return a CPU generator (the same numbers on every device) for a seed of several parts."""
-    mixed = random.Random("\n".join(map(str, parts))).getrandbits(63)
-    return torch.Generator().manual_seed(mixed)
+    return torch.Generator().manual_seed(_seed(*parts))

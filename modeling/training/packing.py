@@ -8,7 +8,13 @@ from ..custom_generate.network import Canvas, Prompt, forward_joint
 
 
 def forward_canvases(
-    model: Any, prompt: Prompt, canvases: list[Canvas], canvas_ids: list[torch.Tensor], attention: str
+    model: Any,
+    prompt: Prompt,
+    canvases: list[Canvas],
+    canvas_ids: list[torch.Tensor],
+    attention: str,
+    type_attention: str = "joint",
+    longest: int | None = None,
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Run canvases that each see the prompt and themselves.
 
@@ -22,13 +28,16 @@ def forward_canvases(
         canvases: of any kinds and widths, each with the same batch size.
         canvas_ids: their symbols, ``[batch, slots]`` each.
         attention: ``"full"`` or ``"isolated"``.
+        type_attention, longest: of an isolated prompt, see ``forward_joint``.
 
     Returns:
         For each canvas the hidden states of the prompt ``[batch, length, hidden]`` and of the canvas
         ``[batch, slots, hidden]``, not shifted; 0 at padding.
     """
     if attention == "isolated":
-        prompt_hidden, hiddens = forward_joint(model, prompt, canvases, canvas_ids, attention)
+        prompt_hidden, hiddens = forward_joint(
+            model, prompt, canvases, canvas_ids, attention, type_attention, longest
+        )
         return [(prompt_hidden, hidden) for hidden in hiddens]
     groups: dict[tuple[str, int], list[int]] = {}
     for number, canvas in enumerate(canvases):

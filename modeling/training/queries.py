@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..canvas.template import Mention
+from .levels import LevelSampler, finest_asked, has_levels, names_of
 from .sampler_key import fraction
 
 
@@ -24,10 +25,16 @@ class Query:
 
 @dataclass(frozen=True)
 class Extent:
-    """How much to ask: all types of the source (``full_list``), or so many absent ones at most."""
+    """How much to ask: all types of the source (``full_list``), or so many absent ones at most.
+
+    Of a row with levels, which lists absent types of its own, ``full_list`` asks for ``many`` of them, and
+    ``alone`` for one type and no other.
+    """
 
     full_list: bool
     negatives: int = 0
+    many: int = 0
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,8 @@ class QuerySampler:
     """Draws a query for a row, differently each time.
 
     A mention answers by one of its own types if that is asked for, else by a coarse type if that is:
-    "person" covers the politicians where nobody asks for politicians.
+    "person" covers the politicians where nobody asks for politicians. Of a row whose entities have levels
+    (``training.levels``), it answers by the finest of its names that is asked for.
 
     Args:
         inventories: by source name. A row of an unknown source is asked for its own types only.
@@ -62,6 +70,10 @@ class QuerySampler:
         lower_rate: how often the text is lower-cased.
         drop_rate: how often each present type is left out of the query, so that not everything that
             could be a mention is asked for.
+        alone_rate: of rows with levels, how often one type alone is asked for (never where many are).
+        many_negatives: of rows with levels, the least and the most absent types where ``full_list_rate`` asks
+            for many.
+        levels: draws the names of rows with levels.
     """
 
     inventories: Mapping[str, Inventory] = field(default_factory=dict)
@@ -72,11 +84,18 @@ class QuerySampler:
     both_rate: float = 0.1
     lower_rate: float = 0.2
     drop_rate: float = 0.1
+    alone_rate: float = 0.1
+    many_negatives: tuple[int, int] = (8, 30)
+    levels: LevelSampler = field(default_factory=LevelSampler)
 
     def extent(self, seed: int) -> Extent:
         """Return how much to ask in the use of a row that has this seed (see ``training.lengths``)."""
         few = int(fraction(seed, 1) * (self.few_negatives + 1))
-        return Extent(fraction(seed, 0) < self.full_list_rate, few)
+        least, most = self.many_negatives
+        many = least + int(fraction(seed, 1) * (most + 1 - least))
+        draw = fraction(seed, 0)
+        full_list = draw < self.full_list_rate
+        return Extent(full_list, few, many, not full_list and draw >= 1 - self.alone_rate)
 
     def __call__(self, row: Mapping[str, Any], rng: random.Random, extent: Extent) -> Query:
         """Return a query for ``{"source", "text", "entities", "negatives", "types"}``.
@@ -88,6 +107,8 @@ class QuerySampler:
         text = row["text"]
         if rng.random() < self.lower_rate and len(text.lower()) == len(text):
             text = text.lower()
+        if has_levels(row):
+            return self._of_levels(row, text, inventory, rng, extent)
         named = [(e, rng.choice([e["type"], *(e.get("also") or ())])) for e in row["entities"]]
         present = sorted({name for _, name in named})
         known = {*present, *(n for e, _ in named for n in (e["type"], *(e.get("also") or ())))}
@@ -111,6 +132,38 @@ class QuerySampler:
                 start, end = entity["start"], entity["end"]
                 mentions.add(Mention(start, end, label, text[start:end]))
         return Query(tuple(types), text, tuple(sorted(mentions)), row.get("exhaustive") is not False)
+
+    def _of_levels(
+        self, row: Mapping[str, Any], text: str, inventory: Inventory, rng: random.Random, extent: Extent
+    ) -> Query:
+        """Return the query for a row with levels."""
+        entities = row["entities"]
+        known = {name for entity in entities for name in (*names_of(entity), *(entity.get("also") or ()))}
+        near = {other for name in known for other in inventory.related.get(name, ())}
+        folded = {name.casefold() for name in known | near}
+        pool = row.get("types") or (inventory.types if row.get("negatives") == "closed" else ())
+        listed = {name.casefold(): name for name in pool}
+        absent = [name for key, name in listed.items() if key not in folded]
+        if extent.alone:
+            types = self.levels.alone(entities, absent, rng)
+        else:
+            types = self.levels.present(entities, rng)[: self.max_types]
+            count = extent.many if extent.full_list else extent.negatives
+            if not types:
+                count = max(count, 1)
+            types += rng.sample(absent, min(count, len(absent), self.max_types - len(types)))
+            types = types or self.levels.alone(entities, absent, rng)
+        written = self.levels.written(types, known, rng)
+        asked = list(written.values())
+        rng.shuffle(asked)
+        mentions = set()
+        for entity in entities:
+            label = finest_asked(entity, written)
+            if label is not None:
+                start, end = entity["start"], entity["end"]
+                mentions.add(Mention(start, end, label, text[start:end]))
+        exhaustive = row.get("exhaustive") is not False
+        return Query(tuple(asked), text, tuple(sorted(mentions)), exhaustive)
 
     def _positives(self, present: list[str], inventory: Inventory, rng: random.Random) -> list[str]:
         asked: dict[str, None] = {}

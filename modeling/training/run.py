@@ -19,11 +19,13 @@ from ..backbones.sources import read_json, resolve
 from ..backbones.tokenizer import load_tokenizer
 from ..canvas.encoding import PromptEncoder
 from ..custom_generate.settings import DiffusionSettings
+from ..custom_generate.task import context_of
 from .arguments import DiffusionArguments
 from .averaging import mean_of
 from .collator import CompletionCollator, EntityCollator
 from .labelled import is_labelled, load_labelled, warn_of_long
 from .lengths import CompletionLengths, EntityLengths
+from .levels import LevelSampler
 from .queries import QuerySampler
 from .rows import RunRows, load_rows
 from .trainer import DiffusionTrainer
@@ -42,7 +44,7 @@ class RunArguments:
         metadata={
             "help": "Hub data set id or folder of prompt/completion rows (python -m dataset_builder.build), "
             "or a folder of entity rows (python -m dataset_builder.mix), or a JSON Lines file of labelled "
-            "texts (modeling.training.labelled)."
+            "texts (modeling.training.run.labelled)."
         },
     )
     init: str | None = field(
@@ -71,6 +73,15 @@ class RunArguments:
             "default: isolated."
         },
     )
+    type_attention: str | None = field(
+        default=None,
+        metadata={
+            "help": "Of a new pointer network: text (each type reads itself and the text), own (itself alone), "
+            "under both of which the order of types changes nothing, or joint (types in one list); "
+            "default: text.",
+            "choices": ["text", "own", "joint"],
+        },
+    )
     few_negatives: int = field(
         default=8, metadata={"help": "The most absent types asked for beside the present ones (entity rows)."}
     )
@@ -87,6 +98,23 @@ class RunArguments:
     both_rate: float = field(
         default=0.1,
         metadata={"help": "How often a present type is asked for beside its coarse one (entity rows)."},
+    )
+    general_rate: float = field(
+        default=0.25,
+        metadata={"help": "How often mentions with levels are asked for by their most general names."},
+    )
+    finest_rate: float = field(
+        default=0.3,
+        metadata={"help": "How often mentions with levels are asked for by their finest names; else any."},
+    )
+    other_level_rate: float = field(
+        default=0.3, metadata={"help": "How often a mention is asked for by another of its levels too."}
+    )
+    alone_rate: float = field(
+        default=0.1, metadata={"help": "How often one type alone is asked for (rows with levels)."}
+    )
+    plural_rate: float = field(
+        default=0.05, metadata={"help": "How often a type is written in the plural (rows with levels)."}
     )
     max_length: int = field(
         default=512, metadata={"help": "The most tokens of prompt (and completion canvas)."}
@@ -126,6 +154,11 @@ class RunArguments:
             raise ValueError(
                 "init goes on from a trained network, new_pointer_from makes a new one; give one"
             )
+        if self.type_attention is not None and self.new_pointer_from is None:
+            raise ValueError(
+                f"type_attention={self.type_attention!r} is of a network that new_pointer_from makes; "
+                "a trained one has its own: leave it out"
+            )
         if self.average_runs < 1:
             raise ValueError(f"average_runs must be at least 1, got {self.average_runs}")
         if self.average_runs > 1 and self.init is None:
@@ -163,7 +196,7 @@ def run(run_args: RunArguments, args: DiffusionArguments, model_args: ModelConfi
     rows = own or load_rows(run_args.data, run_args.data_config, run_args.sources)
     if own is not None:
         warn_of_long(own, PromptEncoder(tokenizer, DiffusionSettings.of(model)), run_args.max_length)
-    feed = make_feed(model, tokenizer, rows, run_args)
+    feed = make_feed(model, tokenizer, rows, run_args, args.dataloader_num_workers)
     if run_args.average_runs == 1:
         trainer = make_trainer(model, tokenizer, rows, run_args, args, feed=feed)
         return _train(trainer, run_args.resume)
@@ -213,8 +246,18 @@ def _write_log(
         logger.info(f"saved the model to {folder}")
 
 
-def make_feed(model: Any, tokenizer: PreTrainedTokenizerBase, rows: RunRows, run_args: RunArguments) -> Feed:
-    """Return how these rows become batches for this network; it serves every run over them."""
+def make_feed(
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: RunRows,
+    run_args: RunArguments,
+    workers: int = 0,
+) -> Feed:
+    """Return how these rows become batches for this network; it serves every run over them.
+
+    Args:
+        workers: processes that measure the rows' lengths; 0: this one alone.
+    """
     settings = DiffusionSettings.of(model)
     queries = QuerySampler(
         rows.inventories,
@@ -223,14 +266,27 @@ def make_feed(model: Any, tokenizer: PreTrainedTokenizerBase, rows: RunRows, run
         lower_rate=run_args.lower_rate,
         drop_rate=run_args.drop_rate,
         both_rate=run_args.both_rate,
+        alone_rate=run_args.alone_rate,
+        levels=LevelSampler(
+            general_rate=run_args.general_rate,
+            finest_rate=run_args.finest_rate,
+            other_rate=run_args.other_level_rate,
+            drop_rate=run_args.drop_rate,
+            plural_rate=run_args.plural_rate,
+        ),
     )
     train, longest, canvas = rows.splits["train"], run_args.max_length, run_args.canvas_length
     if rows.are_completions:
         told = CompletionLengths(train, tokenizer, canvas)
         completions = CompletionCollator(tokenizer, settings, longest, canvas, answer_lengths=told.answers)
         return Feed(queries, completions, told)
+    if longest + canvas > context_of(model):
+        raise ValueError(
+            f"max_length={longest} and canvas_length={canvas} together need {longest + canvas} positions, but "
+            f"the network has {context_of(model)}; lower one of them"
+        )
     encoder = PromptEncoder(tokenizer, settings)
-    lengths = EntityLengths(train, encoder, queries, longest, canvas)
+    lengths = EntityLengths(train, encoder, queries, longest, canvas, workers)
     return Feed(queries, EntityCollator(encoder, queries, longest, canvas, lengths.answers), lengths)
 
 
@@ -277,7 +333,10 @@ def prepare_model(
     if run_args.new_pointer_from is not None:
         tokenizer: Any = AutoTokenizer.from_pretrained(run_args.new_pointer_from)
         model: Any = pointer_from_encoder(
-            run_args.new_pointer_from, tokenizer, run_args.canvas_word_embeddings
+            run_args.new_pointer_from,
+            tokenizer,
+            run_args.canvas_word_embeddings,
+            run_args.type_attention or "text",
         )
         if run_args.prompt_attention is not None:
             settings = replace(DiffusionSettings.of(model), prompt_attention=run_args.prompt_attention)

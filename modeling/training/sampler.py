@@ -15,15 +15,15 @@ from .noise import BatchPlace
 from .sampler_key import DRAW, Draw, derived_seed
 
 CHUNK = 50  # global batches' worth of rows that are sorted by length together
-PLACE, REPEATED = "place", "repeated"  # what DrawnCollator adds
+PLACE, REPEATED, LONGEST = "place", "repeated", "longest"  # what DrawnCollator adds
 
 
 @dataclass
 class DrawnCollator:
     """Calls a collator, and adds where the batch stands.
 
-    The batch gains ``place`` (a ``BatchPlace``, from which the loss draws times and masks) and ``repeated``,
-    bool ``[batch]``.
+    The batch gains ``place`` (a ``BatchPlace``, from which the loss draws times and masks), ``repeated``,
+    bool ``[batch]``, and ``longest``, the most tokens of a row, prompt and canvases together.
     """
 
     collator: Any
@@ -32,6 +32,9 @@ class DrawnCollator:
         draws: list[Draw] = [row[DRAW] for row in rows]
         batch, first = self.collator(rows), draws[0]
         batch[PLACE] = BatchPlace(first.step, first.position, first.total)
+        lengths = [mask.sum(1) for name, mask in batch.items() if name.endswith("_mask")]
+        if lengths:
+            batch[LONGEST] = int(torch.stack(lengths).sum(0).max())
         batch[REPEATED] = torch.tensor([draw.repeated for draw in draws])
         return batch
 

@@ -44,15 +44,18 @@ class Figures:
         """
         for rows in output.rows:
             # A row has one entry for each mask; those of a pair cost twice the slots.
-            bucket = (rows.rate * BUCKETS).long().clamp(0, BUCKETS - 1)[counted]
+            bucket = (rows.rate * BUCKETS).long().clamp(0, BUCKETS - 1)
             expected = rows.slots * rows.rate
-            values = torch.stack([rows.slots, expected, rows.masked, rows.nll, rows.loss], dim=1)
-            self._tables[KINDS.index(rows.kind)].index_add_(0, bucket, values[counted].double())
+            values = torch.stack([rows.slots, expected, rows.masked, rows.nll, rows.loss], dim=1).double()
+            # Rows that do not count add 0: to pick the others would make the host wait for the device.
+            self._tables[KINDS.index(rows.kind)].index_add_(
+                0, bucket, values.masked_fill(~counted[:, None], 0.0)
+            )
             if rows.kind == "completion":
                 share = output.parts["completion_pad_share"]
-                self._sums[PADDING] += rows.loss[counted].double().sum() * share
-        self._sums[TOKENS] += tokens[counted].sum()
-        self._sums[PROMPT_MASKED] += prompt_masked[counted].sum()
+                self._sums[PADDING] += rows.loss.double().masked_fill(~counted, 0.0).sum() * share
+        self._sums[TOKENS] += tokens.masked_fill(~counted, 0).sum()
+        self._sums[PROMPT_MASKED] += prompt_masked.masked_fill(~counted, 0).sum()
 
     def collect(self, reduce: Callable[[torch.Tensor], torch.Tensor], by_rate: bool) -> dict[str, float]:
         """Return the figures and begin anew; empty if there was no batch.
