@@ -91,7 +91,7 @@ def base_of(source: str, adapter: dict[str, Any]) -> str:
     if read_json(resolve(base), "adapter_config.json", adapter.get("revision")) is not None:
         raise ValueError(
             f"the base of the adapter {source!r} is {base!r}, which is an adapter itself; "
-            "merge that one (python -m modeling.cli.merge) and name the merged model as base_model_name_or_path"
+            "merge that one (python -m modeling.merge) and name the merged model as base_model_name_or_path"
         )
     return base
 

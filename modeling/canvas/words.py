@@ -13,7 +13,7 @@ _MARKS += "\U0001f3fb-\U0001f3ff"
 _LETTER = rf"(?![{_UNSPACED}])[^\W_]"
 # Soft hyphen, zero-width spaces and joiners, marks of direction: within a run they change nothing.
 _INVISIBLE = "\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
-_RUN = rf"{_LETTER}(?:[{_MARKS}]|[{_INVISIBLE}]{{0,8}}{_LETTER}){{0,63}}"
+_RUN = rf"{_LETTER}(?:[{_INVISIBLE}]{{0,8}}(?:[{_MARKS}]|{_LETTER})){{0,63}}"
 _WORD = re.compile(
     rf"[{_UNSPACED}][{_MARKS}]{{0,8}}|{_RUN}"
     # No control and no invisible characters.

@@ -11,7 +11,7 @@ from modeling.backbones.pointer_init import pointer_settings
 from modeling.canvas.encoding import PromptEncoder
 from modeling.canvas.word_tokens import WordTokens, breaks_between
 from modeling.canvas.words import split_words
-from tests.modeling.test_words import anything
+from tests.modeling.canvas.test_words import anything
 
 NEWLINE, TAB = 7, 8
 
