@@ -23,9 +23,9 @@ from model_card.provenance import provenance, weights_sha256
 from modeling import EntityExtractor
 from modeling.custom_generate.config import DecodingConfig
 from modeling.custom_generate.fitting import bucket_of
-from modeling.custom_generate.loop import DenoisingStep
 from modeling.custom_generate.rounds import rounds
 from modeling.custom_generate.settings import CANVASES
+from modeling.custom_generate.state import DenoisingStep
 from modeling.custom_generate.task import Task
 from modeling.custom_generate.unmasking import Rule, Slots
 from modeling.extraction.options import Options

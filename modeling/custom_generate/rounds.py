@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from .fitting import Growth, is_filled
-from .loop import DenoisingStep
 from .row_noise import RowNoise
+from .state import DenoisingStep
 from .task import Task
 
 

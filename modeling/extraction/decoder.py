@@ -9,11 +9,11 @@ import torch
 from ..canvas.encoding import EncodedPrompt, PromptEncoder
 from ..custom_generate.config import GROUNDED
 from ..custom_generate.grammar import Automaton, Grammar
-from ..custom_generate.loop import DenoisingStep
 from ..custom_generate.network import Canvas, Prompt
 from ..custom_generate.rounds import Round, rounds
 from ..custom_generate.row_noise import row_seed
 from ..custom_generate.settings import DiffusionSettings
+from ..custom_generate.state import DenoisingStep
 from ..custom_generate.tagging import FIRST_MARKER, INSIDE, OUTSIDE
 from ..custom_generate.task import Task, context_of, make_task
 from ..training.collator import aligned_tensors, completion_tensors, prompt_tensors

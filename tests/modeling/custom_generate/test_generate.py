@@ -141,7 +141,7 @@ def test_the_penalty_of_each_step_is_its_share(tokenizer, steps, taken):
 @pytest.mark.parametrize("canvas", [{}, aligned()])
 def test_remasking_takes_the_least_sure_back_within_its_budget(model, canvas):
     steps = 24
-    output = run(model, steps=steps, remasking=True, max_new_tokens=40, **canvas)
+    output = run(model, steps=steps, remasking=True, **(canvas or {"max_new_tokens": 40}))
     assert ABSORBING not in output.sequences
     again = 0
     for before, after in pairwise(output.history):

@@ -77,7 +77,9 @@ def test_confidence_is_what_its_name_says(algorithm):
             0.0,
         ],
     }
-    assert RULES["algorithm"][algorithm].run(probs.log())[0].tolist() == pytest.approx(expected[algorithm], abs=1e-6)
+    assert RULES["algorithm"][algorithm].run(probs.log())[0].tolist() == pytest.approx(
+        expected[algorithm], abs=1e-6
+    )
 
 
 def test_the_surest_eligible_slots_are_taken_and_ties_go_left():
