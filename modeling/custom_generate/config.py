@@ -23,11 +23,15 @@ DEFAULT_ADAPTIVE = "entropy"  # what adaptive=True means
 ENTROPY_BOUND = {"aligned": 8.0, "completion": 2.0}
 
 _NEEDED = {
-    ("aligned",): "canvas='aligned'",
-    COMPLETION: "canvas='completion'",
-    (GROUNDED,): "canvas='completion' and decoding='grounded'",
-    (PLAIN,): "canvas='completion' and decoding='plain'",
+    "aligned": "canvas='aligned'",
+    GROUNDED: "canvas='completion' and decoding='grounded'",
+    PLAIN: "canvas='completion' and decoding='plain'",
 }
+
+
+def _needed(modes: tuple[str, ...]) -> str:
+    """Return what a call must say to have one of these modes."""
+    return "canvas='completion'" if modes == COMPLETION else " or ".join(_NEEDED[mode] for mode in modes)
 
 
 @dataclass(frozen=True)
@@ -268,7 +272,7 @@ class DecodingConfig:
     def _need(self, entry: Option) -> tuple[str, str] | None:
         """Return what an option would need to have an effect, and why; None: it has one."""
         if self.mode not in entry.modes:
-            return _NEEDED[entry.modes], entry.why
+            return _needed(entry.modes), entry.why
         return entry.needs(self)
 
     def _check_rule(self, name: str) -> None:
@@ -276,7 +280,7 @@ class DecodingConfig:
         rule = RULES.get(name, {}).get(getattr(self, name))
         if rule is not None and self.mode not in rule.modes:
             raise ValueError(
-                f"{name}={getattr(self, name)!r} needs {_NEEDED[rule.modes]}: the rule is for nothing else; "
+                f"{name}={getattr(self, name)!r} needs {_needed(rule.modes)}: the rule is for nothing else; "
                 f"leave {name} out, or choose another"
             )
 

@@ -289,7 +289,7 @@ def _log_probs(part: Part, config: DecodingConfig, number: int, hidden: torch.Te
 
 
 def _without_mask(part: Part, log_probs: torch.Tensor) -> torch.Tensor:
-    """Return log-probabilities under which no slot takes the mask for its symbol; the others are as before."""
+    """Return log-probabilities under which no slot takes the mask for its symbol, else unchanged."""
     mask_id = part.denoiser.settings.mask_token_id
     if part.candidates is None:
         symbols = torch.arange(log_probs.shape[-1], device=log_probs.device)[None]

@@ -10,11 +10,12 @@ from .config import DecodingConfig
 from .fitting import LONGEST_CONTEXT
 from .grammar import Grammar
 from .heads import source_candidates, tag_candidates
-from .loop import DenoisingStep, denoise
+from .loop import denoise
 from .network import Canvas, Denoiser, Prompt
 from .projection import FreeProjection, GroundedProjection, Projection, TagProjection
 from .row_noise import RowNoise
 from .settings import DiffusionSettings
+from .state import DenoisingStep
 from .unmasking import Rules
 
 

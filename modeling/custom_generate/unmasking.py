@@ -45,9 +45,9 @@ class Rule:
         modes: where the rule can be used.
         by_probability: whether slots are ranked by the probability of their symbol, not by the algorithm.
         padding_waits: of a schedule, whether padding is revealed with the last of a row's answer.
-        finishes: of a schedule, whether the last step writes a symbol into every slot. In any other step a slot
-            of a plain completion whose best symbol is the mask itself stays masked; in the official code in
-            the last one too.
+        finishes: of a schedule, whether the last step writes a symbol into every slot. In any other step a
+            slot of a plain completion whose best symbol is the mask itself stays masked; in the official code
+            in the last one too.
         cost: of an adaptive rule, what revealing each slot costs ``[rows, slots]``, given normalised
             log-probabilities and the probabilities of the chosen symbols.
     """
