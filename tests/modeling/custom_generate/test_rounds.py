@@ -36,8 +36,9 @@ def test_a_batch_size_counts_rows_and_changes_no_answer(writer, canvas):
     way: dict[str, Any] = {"runs": 20, "canvas": canvas, "steps": 1, "temperature": 1.0, "seed": 2}
     small = writer.sample_entities(TOY[0], TYPES, batch_size=8, **way)
     assert max(rows for rows, _ in seen) == 8
-    prompt = len(writer.encoder.encode(TYPES, TOY[0]))
-    assert [length for _, length in seen].count(prompt) == 1  # the runs share one encoding of the prompt
+    prompt = seen[0]  # the runs share one encoding of it
+    assert prompt[0] == 1
+    assert [length for _, length in seen].count(prompt[1]) == 1
     seen.clear()
     large = writer.sample_entities(TOY[0], TYPES, batch_size=64, **way)
     assert max(rows for rows, _ in seen) == 20
