@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from modeling.custom_generate.unmasking import ADAPTIVE
-from modeling.extraction.options import ADAPTIVE_STEPS
+from modeling.custom_generate.config import ADAPTIVE_STEPS
+from modeling.custom_generate.unmasking import RULES
 
 ANSWERS = ("final", "steps", "samples")
 STEPS = (1, 2, 4, 8, 16, 32)
@@ -98,4 +98,4 @@ def fixed(canvas: str, decoding: str = "grounded", steps: tuple[int, ...] = STEP
 
 def adaptive(canvas: str) -> list[Setting]:
     """Return the settings in which each sentence takes as many steps as it needs, one a rule."""
-    return [Setting(canvas, steps=ADAPTIVE_STEPS[canvas], adaptive=rule) for rule in ADAPTIVE]
+    return [Setting(canvas, steps=ADAPTIVE_STEPS[canvas], adaptive=rule) for rule in RULES["adaptive"]]

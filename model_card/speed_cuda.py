@@ -22,8 +22,8 @@ from modeling.backbones.dream import (
 )
 from modeling.canvas.encoding import EncodedPrompt
 from modeling.canvas.words import split_words
+from modeling.custom_generate.config import DecodingConfig
 from modeling.custom_generate.grammar import Automaton, Grammar
-from modeling.custom_generate.loop_settings import LoopSettings
 from modeling.custom_generate.network import Canvas, Prompt
 from modeling.custom_generate.settings import DiffusionSettings
 from modeling.custom_generate.task import Task, make_task
@@ -141,8 +141,8 @@ class Bench:
             self.extractor.settings,
             Prompt(tensors["prompt_ids"], tensors["prompt_mask"], tensors["prompt_positions"]),
             Canvas(canvas, tensors[f"{canvas}_positions"], tensors[f"{canvas}_mask"]),
-            LoopSettings(),
-            None if automata is None else "grounded",
+            # Each canvas has its answer's bucket, and a given number of forwards.
+            DecodingConfig(canvas, fit_canvas=False),
             None if automata is None else Grammar(automata, self.device),
             torch.tensor([len(p.types) for p in prompts], device=self.device),
         )

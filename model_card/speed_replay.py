@@ -13,7 +13,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ import torch
 
 from model_card.provenance import provenance, weights_sha256
 from modeling import EntityExtractor
+from modeling.custom_generate.config import DecodingConfig
 from modeling.custom_generate.fitting import bucket_of
-from modeling.custom_generate.heads import candidate_logits
-from modeling.custom_generate.loop import DenoisingStep
+from modeling.custom_generate.rounds import rounds
 from modeling.custom_generate.settings import CANVASES
+from modeling.custom_generate.state import DenoisingStep
 from modeling.custom_generate.task import Task
-from modeling.custom_generate.unmasking import top_slots
+from modeling.custom_generate.unmasking import Rule, Slots
 from modeling.extraction.options import Options
 
 FORWARDS = Path(__file__).resolve().parent / "results" / "mini_forwards.json"
@@ -84,70 +85,28 @@ def count_forwards(extractor: EntityExtractor, sentences: Sequence[Sentence], ca
     return counts
 
 
-@torch.no_grad()
 def replay(task: Task, forwards: Sequence[int]) -> DenoisingStep:
     """Denoise a batch with a given number of forwards for each row, and return its last step.
 
-    The work of ``custom_generate.loop`` (network, output layer over the candidates, projection, revealing,
-    rows that are done leave the batch) with its rule for when a row is done replaced by these numbers.
+    The denoising loop itself, with a schedule that spreads each row's slots evenly over its own number of
+    steps.
 
     Args:
         task: the batch.
         forwards: one number a row, at least 1. A canvas with fewer slots takes no more than it has.
     """
-    canvas, settings = task.denoiser.canvas, task.denoiser.settings
-    device, shape = canvas.mask.device, canvas.mask.shape
-    aligned = canvas.kind == "aligned"
-    fill = settings.outside_token_id if aligned else settings.pad_token_id
-    ids = torch.where(canvas.mask, settings.mask_token_id, fill)
-    known, sure = torch.full_like(ids, -1), torch.zeros(shape, device=device)
-    open_ = canvas.mask.clone()
-    kept: torch.Tensor | None = None
-    counts = torch.tensor(forwards, device=device).minimum(canvas.mask.sum(1)).clamp(min=1)
-    most = int(counts.max())
-    final: dict[str, torch.Tensor] = {}  # the whole batch: a row is written here when it leaves
-    rows, own = torch.arange(shape[0], device=device), counts
-    denoiser, projection, candidates = task.denoiser, task.projection, task.candidates
-    for number in range(most):
-        hidden = denoiser.hidden(ids)
-        assert denoiser.prompt_hidden is not None  # the network has run
-        logits = candidate_logits(
-            denoiser.model, denoiser.canvas, denoiser.prompt, denoiser.prompt_hidden, hidden, candidates
-        )
-        log_probs = logits.log_softmax(-1)
-        proposal = projection(log_probs, known, denoiser.canvas.mask)
-        chosen = log_probs.gather(2, proposal.choice[..., None])[..., 0].exp()
-        token = proposal.choice if candidates is None else candidates.gather(1, proposal.choice)
-        reveal = top_slots(chosen, open_, -(-open_.sum(1) // (own - number)))
-        ids, known = torch.where(reveal, token, ids), torch.where(reveal, proposal.choice, known)
-        sure = torch.where(reveal, chosen, sure)
-        values = {"ids": ids, "sure": sure, "choice": proposal.choice}
-        if aligned:
-            kept = log_probs if kept is None else torch.where(open_[..., None], log_probs, kept)
-            values["log_probs"] = kept
-        if proposal.states is not None:
-            values["states"] = proposal.states
-        open_ = open_ & ~reveal
-        done = own == number + 1
-        for name, value in values.items():
-            whole = final.setdefault(name, value.new_zeros(*shape, *value.shape[2:]))
-            whole[rows[done]] = value[done]
-        if number + 1 < most and bool(done.any()):
-            on = (~done).nonzero()[:, 0]
-            denoiser, projection = denoiser.select(on), projection.select(on)
-            candidates = None if candidates is None else candidates[on]
-            rows, own, ids, known, sure, open_ = (x[on] for x in (rows, own, ids, known, sure, open_))
-            kept = None if kept is None else kept[on]
-    return DenoisingStep(
-        most - 1,
-        final["ids"],
-        final["sure"],
-        final["choice"],
-        final.get("states"),
-        final.get("log_probs"),
-        counts,
-        canvas.mask.sum(1),
+    own = torch.tensor(forwards, device=task.denoiser.canvas.mask.device)
+
+    def even(slots: Slots, config: DecodingConfig) -> torch.Tensor:
+        return -(-slots.eligible.sum(1) // (own[slots.rows] - slots.step).clamp(min=1))
+
+    chosen = replace(
+        task,
+        config=replace(task.config, steps=max(forwards)),
+        rules=replace(task.rules, schedule=Rule(even)),
     )
+    *_, last = rounds(chosen)
+    return last.step
 
 
 def read_forwards(path: Path, replayed: dict[str, list[Sentence]]) -> dict[str, dict[str, list[int]]]:

@@ -20,7 +20,7 @@ from model_card.results import holds, read, results_folder, write
 from model_card.settings import Setting
 from model_card.uniner_queries import QUERIED_BENCHMARKS, QuerySet, load_uniner_queries
 from modeling.backbones.sources import read_json, resolve
-from modeling.extraction.options import DEFAULT_STEPS
+from modeling.custom_generate.config import DEFAULT_STEPS
 
 
 @dataclass(frozen=True)

@@ -59,16 +59,17 @@ class PointerHead(nn.Module):
         self.symbol_bias = nn.Parameter(torch.zeros(symbols))
 
     def forward(self, hidden: torch.Tensor, prompt: torch.Tensor) -> torch.Tensor:
-        """Return logits ``[batch, slots, symbols + positions]``.
+        """Return fp32 logits ``[batch, slots, symbols + positions]``.
 
         Args:
             hidden: canvas hidden states ``[batch, slots, hidden]``.
             prompt: prompt hidden states at the positions to point to, ``[batch, positions, hidden]``.
         """
-        query = self.query(hidden)
+        # Products in fp32: those of a bf16 network would tie and reorder the unmasking.
+        query = self.query(hidden).float()
         scale = hidden.shape[-1] ** -0.5
-        fixed = query @ self.symbols.T * scale + self.symbol_bias
-        pointed = query @ self.key(prompt).transpose(1, 2) * scale
+        fixed = query @ self.symbols.float().T * scale + self.symbol_bias.float()
+        pointed = query @ self.key(prompt).float().transpose(1, 2) * scale
         return torch.cat([fixed, pointed], dim=-1)
 
 

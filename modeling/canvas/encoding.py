@@ -139,7 +139,7 @@ class PromptEncoder:
         tokens = [prompt.input_ids[at] for at in places]
         ends = [*places, last]
         found: list[tuple[int, int]] = []
-        for number, at in enumerate(places[: len(places) - len(wanted) + 1]):
+        for number, at in enumerate(places[: max(0, len(places) - len(wanted) + 1)]):
             after = ends[number + len(wanted)]
             if not wanted or at not in word_at or after not in boundaries:
                 continue

@@ -11,6 +11,7 @@ import torch
 from .network import Canvas, Prompt
 
 NEVER = float("-inf")
+VOCABULARY_PIECE = 16384  # rows of an output layer that are cast to fp32 at once
 
 
 def has_pointer(model: Any) -> bool:
@@ -59,8 +60,9 @@ def candidate_logits(
 ) -> torch.Tensor:
     """Return fp32 logits ``[batch, slots, candidates]``, -inf for padding (-1) among the candidates.
 
-    ``hidden`` are the states that predict the slots, ``[batch, slots, hidden]``. Logits are in fp32
-    because confidences taken in bf16 tie and reorder the unmasking.
+    ``hidden`` are the states that predict the slots, ``[batch, slots, hidden]``. In decoding the products
+    themselves are in fp32, because confidences taken in bf16 tie and reorder the unmasking; in training,
+    where gradients would hold a second copy of the weights, they are in the layer's dtype.
     """
     if has_pointer(model):
         if canvas.kind == "aligned":
@@ -69,11 +71,17 @@ def candidate_logits(
             raise ValueError("a pointer network needs the candidates of its completion")
         return _copy_logits(model, canvas, prompt, prompt_hidden, hidden, candidates)
     states, weight, bias = _output_layer(model, hidden)
+    exact = states.dtype != torch.float32 and not torch.is_grad_enabled()
+    if exact:
+        states, bias = states.float(), None if bias is None else bias.float()
     if candidates is None:
-        logits = states @ weight.T
+        # A vocabulary is cast in pieces: whole, it would take more memory than a small network.
+        pieces = (piece.float() for piece in weight.split(VOCABULARY_PIECE)) if exact else (weight,)
+        logits = torch.cat([states @ piece.T for piece in pieces], dim=-1)
         return (logits if bias is None else logits + bias).float()
     rows = candidates.clamp(min=0)
-    logits = torch.einsum("blh,bsh->bls", states, weight[rows])
+    weights = weight[rows].float() if exact else weight[rows]
+    logits = torch.einsum("blh,bsh->bls", states, weights)
     if bias is not None:
         logits = logits + bias[rows][:, None]
     return logits.float().masked_fill(candidates[:, None] < 0, NEVER)

@@ -5,111 +5,15 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from .config import DecodingConfig
 from .fitting import SMALL_BATCH_SLOTS, answer_lengths, fitted_slots, group_by_width
 from .heads import candidate_logits
-from .loop_settings import LoopSettings
 from .network import Denoiser
 from .projection import FreeProjection, Projection
 from .row_noise import RowNoise
+from .state import DenoisingStep, Part, State
 from .tagging import OUTSIDE
-from .unmasking import (
-    REMASKING_CAP,
-    confidence,
-    entropy,
-    entropy_budget,
-    remasking_budget,
-    reveal_budget,
-    threshold_budget,
-    top_slots,
-)
-
-
-@dataclass
-class DenoisingStep:
-    """The canvas after one step.
-
-    ``ids`` are token ids ``[batch, slots]``, masks included; ``confidence`` the probability each revealed
-    symbol had when it was revealed (0 where masked); ``choice`` the symbol numbers of the whole projected
-    canvas, masked slots included; ``states`` (grounded) its automaton states; ``log_probs``
-    (aligned canvas) each slot's distribution when it was revealed, or now if it is masked,
-    ``[batch, slots, symbols]``; ``forwards`` how many times the network has run over each row's canvas,
-    and ``slots`` how many slots that has, both ``[batch]``.
-    """
-
-    number: int
-    ids: torch.Tensor
-    confidence: torch.Tensor
-    choice: torch.Tensor
-    states: torch.Tensor | None
-    log_probs: torch.Tensor | None
-    forwards: torch.Tensor
-    slots: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows of the batch that run together: their indices in it, their network, and what they may hold.
-
-    ``symbols`` is how many symbols each row has, ``[rows]``.
-    """
-
-    rows: torch.Tensor
-    denoiser: Denoiser
-    projection: Projection
-    candidates: torch.Tensor | None
-    symbols: torch.Tensor
-
-    def select(self, rows: torch.Tensor, width: int) -> "Part":
-        """Return some of the rows (indices into this part), their canvases cut behind ``width`` slots."""
-        return Part(
-            self.rows[rows],
-            self.denoiser.select(rows, width),
-            self.projection.select(rows),
-            None if self.candidates is None else self.candidates[rows],
-            self.symbols[rows],
-        )
-
-
-@dataclass
-class State:
-    """The canvases of the whole batch, ``[batch, slots]`` each; a step replaces tensors and changes none.
-
-    ``open`` are the slots still masked, ``mask`` those that exist, ``known`` the symbol numbers of revealed
-    slots and -1 elsewhere, ``done`` the rows that are finished, ``[batch]``; the others see DenoisingStep.
-    """
-
-    ids: torch.Tensor
-    mask: torch.Tensor
-    open: torch.Tensor
-    known: torch.Tensor
-    confidence: torch.Tensor
-    choice: torch.Tensor
-    done: torch.Tensor
-    forwards: torch.Tensor
-    states: torch.Tensor | None = None
-    log_probs: torch.Tensor | None = None
-
-    def put(self, name: str, part: Part, values: torch.Tensor) -> None:
-        """Set one of the tensors for a part's rows and slots, except where a row is done."""
-        old: torch.Tensor | None = getattr(self, name)
-        batch, slots = self.ids.shape
-        if old is None:
-            old = values.new_zeros(batch, slots, *values.shape[2:])
-        done = self.done[part.rows].view(-1, *[1] * (values.dim() - 1))
-        if values.shape[:2] == self.ids.shape:  # a part with all rows has them in order
-            setattr(self, name, torch.where(done, old, values))
-            return
-        at = (part.rows, slice(values.shape[1]))
-        new = old.clone()
-        new[at] = torch.where(done, old[at], values)
-        setattr(self, name, new)
-
-    def step(self, number: int) -> DenoisingStep:
-        """Return what a caller sees of the state."""
-        slots = self.mask.sum(1)
-        return DenoisingStep(
-            number, self.ids, self.confidence, self.choice, self.states, self.log_probs, self.forwards, slots
-        )
+from .unmasking import Rules, Slots, remasking_budget, remasking_share, top_slots
 
 
 @dataclass
@@ -117,7 +21,7 @@ class Prediction:
     """What the network says about a part's canvas, ``[rows, slots]`` each; only masked slots count.
 
     ``choice`` are symbol numbers, ``chosen`` their probabilities, ``scores`` the order in which slots are
-    revealed, ``cost`` (with an entropy bound) what revealing a slot takes of it.
+    revealed, ``cost`` what the adaptive rule says that revealing a slot costs.
     """
 
     choice: torch.Tensor
@@ -131,7 +35,8 @@ class Prediction:
 @torch.no_grad()
 def denoise(
     denoiser: Denoiser,
-    settings: LoopSettings,
+    config: DecodingConfig,
+    rules: Rules,
     projection: Projection,
     candidates: torch.Tensor | None,
     noise: RowNoise | None = None,
@@ -140,7 +45,8 @@ def denoise(
 
     Args:
         denoiser: the network over a batch of prompts and their canvas.
-        settings: of the loop.
+        config: how it is denoised.
+        rules: which slots a step reveals.
         projection: what a canvas may hold.
         candidates: the token ids that symbol numbers stand for, ``[batch, symbols]``; None: the
             vocabulary itself.
@@ -149,7 +55,7 @@ def denoise(
     Raises:
         ValueError: there is a temperature and no noise.
     """
-    if settings.temperature > 0 and noise is None:
+    if config.temperature > 0 and noise is None:
         raise ValueError("sampling with a temperature needs noise: a stream for each row (RowNoise)")
     canvas, checkpoint = denoiser.canvas, denoiser.settings
     aligned = canvas.kind == "aligned"
@@ -165,43 +71,52 @@ def denoise(
     known = torch.full_like(ids, -1)
     sure = torch.zeros(ids.shape, dtype=torch.float32, device=ids.device)
     never = torch.zeros(batch, dtype=torch.bool, device=ids.device)
-    state = State(ids, canvas.mask.clone(), canvas.mask.clone(), known, sure, known, never, every * 0)
-    for number in range(settings.steps):
+    owed = torch.full((batch,), 0.5, device=ids.device)
+    state = State(ids, canvas.mask.clone(), canvas.mask.clone(), known, sure, known, never, every * 0, owed)
+    for number in range(config.steps):
         for part in parts:
-            _advance(state, part, settings, number, noise)
-        if settings.fit_canvas and number == 0 and settings.steps > 1 and not aligned:
+            _advance(state, part, config, rules, number, noise)
+        if config.fit_canvas and number == 0 and config.steps > 1:
             _fit(state, parts[0])
             parts = _regrouped(state, parts)
-        yield state.step(number)
-        if settings.remasking and number + 1 < settings.steps:
-            _remask(state, settings, number, checkpoint.mask_token_id)
+        step = state.step(number)
+        if config.remasking:
+            _remask(state, config, number, checkpoint.mask_token_id)
         state.done = state.done | ~state.open.any(1)
         running = batch - int(state.done.sum())
-        if not running:
+        step.last = not running or number + 1 == config.steps
+        yield step
+        if step.last:
             break
-        if settings.compact and running < sum(len(part.rows) for part in parts):
+        if config.compact and running < sum(len(part.rows) for part in parts):
             parts = _compacted(state, parts)
 
 
-def _advance(state: State, part: Part, settings: LoopSettings, number: int, noise: RowNoise | None) -> None:
+def _advance(
+    state: State, part: Part, config: DecodingConfig, rules: Rules, number: int, noise: RowNoise | None
+) -> None:
     """Take one step for the rows of a part."""
     rows, width = part.rows, part.denoiser.canvas.mask.shape[1]
     open_ = state.open[rows, :width]
     known, ids = state.known[rows, :width], state.ids[rows, :width]
     # 1. Predict every masked slot, in fp32, and choose symbols that may stand together.
-    found = _predict(part, settings, number, ids, open_, known, noise)
+    found = _predict(part, config, rules, number, ids, open_, known, noise)
     # 2. Reveal the surest slots, as many as this row's budget says.
     choice = found.choice.clamp(min=0)  # a slot that does not exist has no symbol
     token = choice if part.candidates is None else part.candidates.gather(1, choice)
     padding = token == part.denoiser.settings.pad_token_id
-    reveal = _reveal(open_, padding, found, number, settings)
-    if settings.adaptive is not None and part.denoiser.canvas.kind == "aligned" and number > 0:
+    slots = Slots(rows, number, open_, found.chosen, found.scores, found.cost)
+    reveal = _reveal(slots, padding, config, rules)
+    if rules.adaptive is not None and part.denoiser.canvas.kind == "aligned" and number > 0:
         # 3. A tagging that the last step did not change is final.
         same = (choice == state.choice[rows, :width]).all(1)
         reveal = torch.where(same[:, None], open_, reveal)
         final = same | state.done[rows]
     else:
         final = state.done[rows]
+    if isinstance(part.projection, FreeProjection):
+        # As in the official code: a slot whose best symbol is the mask itself stays open.
+        reveal = reveal & (token != part.denoiser.settings.mask_token_id)
     state.forwards = state.forwards.index_add(0, rows, (~state.done[rows]).long())
     state.put("ids", part, torch.where(reveal, token, ids))
     state.put("known", part, torch.where(reveal, choice, known))
@@ -220,7 +135,8 @@ def _advance(state: State, part: Part, settings: LoopSettings, number: int, nois
 
 def _predict(
     part: Part,
-    settings: LoopSettings,
+    config: DecodingConfig,
+    rules: Rules,
     number: int,
     ids: torch.Tensor,
     open_: torch.Tensor,
@@ -233,14 +149,15 @@ def _predict(
     count = open_.shape[1] if number == 0 else int(open_.sum(1).max())
     slots = _first(open_, count)
     asked = open_.gather(1, slots)
-    log_probs = _log_probs(part, settings, number, _take(hidden, slots))
+    log_probs = _log_probs(part, config, number, _take(hidden, slots))
+    if free and rules.schedule.finishes and number + 1 == config.steps:
+        log_probs = _without_mask(part, log_probs)
     perturbed = log_probs
-    if settings.temperature > 0 and noise is not None:
-        perturbed = noise.perturb(log_probs, settings.temperature, part.rows.tolist(), asked, part.symbols)
+    if config.temperature > 0 and noise is not None:
+        perturbed = noise.perturb(log_probs, config.temperature, part.rows.tolist(), asked, part.symbols)
     if free:
         choice, states = part.projection(perturbed, torch.full_like(slots, -1), asked).choice, None
-        chosen, scores = _surest(log_probs, choice, settings, free)
-        cost = _cost(log_probs, chosen, settings)
+        chosen, scores, cost = _surest(log_probs, choice, rules)
         return Prediction(
             known.scatter(1, slots, torch.where(asked, choice, known.gather(1, slots))),
             _spread(chosen, slots, open_),
@@ -253,64 +170,57 @@ def _predict(
     everywhere = _spread(log_probs, slots, open_)
     given = everywhere if perturbed is log_probs else _spread(perturbed, slots, open_)
     proposal = part.projection(given, known, canvas.mask)
-    chosen, scores = _surest(everywhere, proposal.choice, settings, free)
+    chosen, scores, cost = _surest(everywhere, proposal.choice, rules)
     return Prediction(
         proposal.choice,
         chosen,
         scores,
-        _cost(everywhere, chosen, settings),
+        cost,
         proposal.states,
         everywhere if canvas.kind == "aligned" else None,
     )
 
 
 def _surest(
-    log_probs: torch.Tensor, choice: torch.Tensor, settings: LoopSettings, free: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the probabilities of the chosen symbols, and the order in which slots are revealed."""
+    log_probs: torch.Tensor, choice: torch.Tensor, rules: Rules
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Return the probabilities of the chosen symbols, the order in which slots are revealed, and the cost."""
     chosen = log_probs.gather(2, choice[..., None])[..., 0].exp()
-    if not free or settings.temperature > 0 or settings.adaptive == "threshold":
-        return chosen, chosen  # the network's best symbol need not be the one that is written
-    return chosen, confidence(log_probs, settings.algorithm)
+    # The network's best symbol need not be the one that is written.
+    scores = chosen if rules.algorithm is None else rules.algorithm.run(log_probs)
+    cost = None
+    if rules.adaptive is not None and rules.adaptive.cost is not None:
+        cost = rules.adaptive.cost(log_probs, chosen)
+    return chosen, scores, cost
 
 
-def _cost(log_probs: torch.Tensor, chosen: torch.Tensor, settings: LoopSettings) -> torch.Tensor | None:
-    """Return what a slot takes of the entropy bound: its entropy, or its symbol's surprise if that is more.
-
-    The best symbol's surprise is never more than the entropy, so only slots that are written otherwise than
-    the network likes pay for it.
-    """
-    if settings.adaptive != "entropy":
-        return None
-    return entropy(log_probs).maximum(-chosen.clamp(min=1e-30).log())
-
-
-def _reveal(
-    open_: torch.Tensor, padding: torch.Tensor, found: Prediction, number: int, settings: LoopSettings
-) -> torch.Tensor:
+def _reveal(slots: Slots, padding: torch.Tensor, config: DecodingConfig, rules: Rules) -> torch.Tensor:
     """Return which masked slots this step reveals, bool ``[rows, slots]``.
 
-    The uniform schedule spreads the answer over the steps, not the padding behind it: padding, the surest
-    symbol of all, would use up the first steps and leave the answer to the last. A row's padding is revealed
-    with the last of its answer. An adaptive rule reveals more than the schedule's share where it can, so that
-    the schedule is the longest that a row can take.
+    Args:
+        slots: of which all open ones are eligible.
+        padding: which of them would show padding. Where the schedule lets padding wait, it is revealed with
+            the last of a row's answer.
     """
-    eligible = open_ & ~padding if settings.schedule == "uniform" else open_
-    budget = reveal_budget(eligible.sum(1), number, settings.steps, settings.schedule)
-    if settings.adaptive == "threshold":
-        budget = budget.maximum(threshold_budget(found.chosen, eligible, settings.confidence_threshold))
-    elif settings.adaptive == "entropy" and found.cost is not None:
-        budget = budget.maximum(entropy_budget(found.scores, found.cost, eligible, settings.entropy_bound))
-    reveal = top_slots(found.scores, eligible, budget)
-    if settings.schedule != "uniform":
+    open_ = slots.eligible
+    if rules.schedule.padding_waits:
+        slots = replace(slots, eligible=open_ & ~padding)
+    budget = rules.schedule.run(slots, config)
+    # An adaptive rule reveals more than the schedule's share where it can: the schedule is the longest that a
+    # row can take.
+    if rules.adaptive is not None:
+        budget = budget.maximum(rules.adaptive.run(slots, config))
+    reveal = top_slots(slots.scores, slots.eligible, budget)
+    if not rules.schedule.padding_waits:
         return reveal
-    return torch.where((eligible & ~reveal).any(1, keepdim=True), reveal, open_)
+    return torch.where((slots.eligible & ~reveal).any(1, keepdim=True), reveal, open_)
 
 
-def _remask(state: State, settings: LoopSettings, number: int, mask_id: int) -> None:
+def _remask(state: State, config: DecodingConfig, number: int, mask_id: int) -> None:
     """Mask the least sure revealed slots of each running row again."""
     revealed = state.mask & ~state.open & ~state.done[:, None]
-    budget = remasking_budget(revealed.sum(1), number, settings.steps, REMASKING_CAP)
+    share = remasking_share(number, config.steps)
+    budget, state.owed = remasking_budget(revealed.sum(1), share, state.owed)
     again = top_slots(-state.confidence, revealed, budget)
     state.ids = state.ids.masked_fill(again, mask_id)
     state.known = state.known.masked_fill(again, -1)
@@ -357,7 +267,7 @@ def _compacted(state: State, parts: list[Part]) -> list[Part]:
     return left
 
 
-def _log_probs(part: Part, settings: LoopSettings, number: int, hidden: torch.Tensor) -> torch.Tensor:
+def _log_probs(part: Part, config: DecodingConfig, number: int, hidden: torch.Tensor) -> torch.Tensor:
     """Return normalised log-probabilities ``[rows, slots, symbols]``, penalty and bias applied."""
     denoiser, candidates = part.denoiser, part.candidates
     canvas = denoiser.canvas
@@ -366,16 +276,26 @@ def _log_probs(part: Part, settings: LoopSettings, number: int, hidden: torch.Te
         denoiser.model, canvas, denoiser.prompt, denoiser.prompt_hidden, hidden, candidates
     )
     if canvas.kind == "aligned":
-        logits[..., OUTSIDE] += settings.outside_bias
-    else:
-        penalty = settings.pad_penalty * (1 - (number + 1) / settings.steps)
-        if penalty > 0:
-            pad = denoiser.settings.pad_token_id
-            if candidates is None:
-                logits[..., pad] -= penalty
-            else:
-                logits -= penalty * (candidates == pad)[:, None].to(logits.dtype)
+        bias = config.outside_bias
+        logits[..., OUTSIDE] += denoiser.settings.outside_bias if bias is None else bias
+    elif config.pad_penalty > 0:
+        penalty = config.pad_penalty * (config.steps - number) / config.steps
+        pad = denoiser.settings.pad_token_id
+        if candidates is None:
+            logits[..., pad] -= penalty
+        else:
+            logits -= penalty * (candidates == pad)[:, None].to(logits.dtype)
     return logits.log_softmax(-1)
+
+
+def _without_mask(part: Part, log_probs: torch.Tensor) -> torch.Tensor:
+    """Return log-probabilities under which no slot takes the mask for its symbol, else unchanged."""
+    mask_id = part.denoiser.settings.mask_token_id
+    if part.candidates is None:
+        symbols = torch.arange(log_probs.shape[-1], device=log_probs.device)[None]
+    else:
+        symbols = part.candidates
+    return log_probs.masked_fill((symbols == mask_id)[:, None], float("-inf"))
 
 
 def _first(marked: torch.Tensor, count: int) -> torch.Tensor:

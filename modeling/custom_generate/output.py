@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from transformers.utils import ModelOutput
 
-from .loop import DenoisingStep
+from .state import DenoisingStep
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Everything one batch needs to be denoised: network, canvas, loop settings and what the canvas may hold."""
+"""Everything one batch needs to be denoised: network, canvas, config and what the canvas may hold."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -6,17 +6,17 @@ from typing import Any
 
 import torch
 
+from .config import DecodingConfig
 from .fitting import LONGEST_CONTEXT
 from .grammar import Grammar
 from .heads import source_candidates, tag_candidates
-from .loop import DenoisingStep, denoise
-from .loop_settings import LoopSettings
+from .loop import denoise
 from .network import Canvas, Denoiser, Prompt
 from .projection import FreeProjection, GroundedProjection, Projection, TagProjection
 from .row_noise import RowNoise
 from .settings import DiffusionSettings
-
-DECODINGS = ("plain", "grounded")
+from .state import DenoisingStep
+from .unmasking import Rules
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,14 @@ class Task:
     """
 
     denoiser: Denoiser
-    loop: LoopSettings
+    config: DecodingConfig
+    rules: Rules
     projection: Projection
     candidates: torch.Tensor | None
 
     def steps(self, noise: RowNoise | None = None) -> Iterator[DenoisingStep]:
         """Yield the canvas after each step; sampling needs the rows' noise."""
-        return denoise(self.denoiser, self.loop, self.projection, self.candidates, noise)
+        return denoise(self.denoiser, self.config, self.rules, self.projection, self.candidates, noise)
 
     def tokens(self, step: DenoisingStep) -> torch.Tensor:
         """Return the token ids of the whole canvas as the network would finish it now, ``[batch, slots]``."""
@@ -45,7 +46,8 @@ class Task:
         """Return the task for some rows, an index ``[rows]``; one may come several times."""
         return Task(
             self.denoiser.select(rows),
-            self.loop,
+            self.config,
+            self.rules,
             self.projection.select(rows),
             None if self.candidates is None else self.candidates[rows],
         )
@@ -61,7 +63,7 @@ class Task:
         # What does not exist stands at position 0, which every network has.
         canvas = Canvas("completion", positions.where(mask, 0), mask)
         chosen.denoiser.canvas = canvas
-        return replace(chosen, loop=replace(self.loop, fit_canvas=False))
+        return replace(chosen, config=replace(self.config, fit_canvas=False))
 
     def room(self) -> list[int]:
         """Return how many slots a completion canvas behind each prompt can have."""
@@ -81,30 +83,22 @@ def make_task(
     settings: DiffusionSettings,
     prompt: Prompt,
     canvas: Canvas,
-    loop: LoopSettings,
-    decoding: str | None = None,
+    config: DecodingConfig,
     grammar: Grammar | None = None,
     type_counts: torch.Tensor | None = None,
-    use_cache: bool | str = True,
 ) -> Task:
     """Put network, canvas and projection together; see ``generate`` for the arguments.
 
     Raises:
-        ValueError: the canvas needs ``type_counts``, or the decoding a ``grammar``, and it is missing; or the
-            decoding is not one of the canvas.
+        ValueError: the canvas needs ``type_counts``, or the decoding a ``grammar``, and it is missing.
     """
     projection: Projection
     candidates: torch.Tensor | None
-    if canvas.kind == "aligned":
-        if decoding == "plain":
-            raise ValueError(
-                "decoding='plain' is for the completion canvas; the aligned canvas only knows valid "
-                "taggings: leave decoding out, or choose canvas='completion'"
-            )
+    if config.mode == "aligned":
         if type_counts is None:
             raise ValueError("the aligned canvas needs type_counts, the number of types each prompt asks for")
         candidates, projection = tag_candidates(settings, type_counts), TagProjection()
-    elif decoding == "grounded":
+    elif config.mode == "grounded":
         if grammar is None:
             raise ValueError(
                 "decoding='grounded' needs a grammar; EntityExtractor makes it from text and types"
@@ -112,4 +106,5 @@ def make_task(
         candidates, projection = grammar.candidates, GroundedProjection(grammar)
     else:
         candidates, projection = source_candidates(model, canvas, prompt), FreeProjection()
-    return Task(Denoiser(model, settings, prompt, canvas, use_cache), loop, projection, candidates)
+    denoiser = Denoiser(model, settings, prompt, canvas, config.use_cache)
+    return Task(denoiser, config, Rules.of(config), projection, candidates)

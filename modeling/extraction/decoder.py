@@ -1,18 +1,19 @@
 """Runs canvases for a batch of encoded prompts: tensors in, readings out."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from ..canvas.encoding import EncodedPrompt, PromptEncoder
-from ..custom_generate.fitting import Growth, is_filled
+from ..custom_generate.config import GROUNDED
 from ..custom_generate.grammar import Automaton, Grammar
-from ..custom_generate.loop import DenoisingStep
 from ..custom_generate.network import Canvas, Prompt
-from ..custom_generate.row_noise import RowNoise, row_seed
+from ..custom_generate.rounds import Round, rounds
+from ..custom_generate.row_noise import row_seed
 from ..custom_generate.settings import DiffusionSettings
+from ..custom_generate.state import DenoisingStep
 from ..custom_generate.tagging import FIRST_MARKER, INSIDE, OUTSIDE
 from ..custom_generate.task import Task, context_of, make_task
 from ..training.collator import aligned_tensors, completion_tensors, prompt_tensors
@@ -21,20 +22,6 @@ from .prediction import Reading, automaton_of, read_aligned, read_free, read_gro
 
 LONGEST_PLAIN = 512  # slots of a plain completion: each holds a distribution over the whole vocabulary
 FIRST_CANVAS = 64  # slots of a completion canvas before it is fitted to its answer, or grows
-
-
-@dataclass
-class Attempt:
-    """One step of one try at some of a batch's prompts: ``rows`` are indices into the batch.
-
-    ``last`` says that the try is over, ``truncated`` then the rows whose answers fill the longest canvas
-    that they can have.
-    """
-
-    rows: list[int]
-    step: DenoisingStep
-    last: bool
-    truncated: list[int]
 
 
 @dataclass
@@ -50,7 +37,11 @@ class CanvasRunner:
         self.context = context_of(self.model)
 
     def read(
-        self, prompts: Sequence[EncodedPrompt], options: Options, runs: Sequence[int] | None = None
+        self,
+        prompts: Sequence[EncodedPrompt],
+        options: Options,
+        runs: Sequence[int] | None = None,
+        batch_size: int | None = None,
     ) -> list[Reading]:
         """Denoise a canvas for each prompt and read it.
 
@@ -61,13 +52,14 @@ class CanvasRunner:
         Args:
             runs: with a temperature, which of the runs over a prompt each is; a prompt that comes several
                 times (the same object) is encoded once.
+            batch_size: how many canvases run together at most; default: all.
         """
         readings: list[Reading | None] = [None] * len(prompts)
         automata = self._automata(prompts, options)
-        for attempt in self._attempts(prompts, options, automata, runs):
-            if not attempt.last:
+        for one in self._rounds(prompts, options, automata, runs, batch_size):
+            if not one.step.last:
                 continue
-            for row, reading in self._readings(prompts, options, automata, attempt):
+            for row, reading in self._readings(prompts, options, automata, one):
                 before = readings[row]
                 reading.forwards += before.forwards if before is not None else 0
                 readings[row] = reading
@@ -77,24 +69,17 @@ class CanvasRunner:
         """Return, for each prompt, what its canvas says after each step; a canvas that grows starts anew."""
         trajectories: list[list[Reading]] = [[] for _ in prompts]
         automata = self._automata(prompts, options)
-        for attempt in self._attempts(prompts, options, automata):
-            for row, reading in self._readings(prompts, options, automata, attempt):
-                if attempt.step.number == 0:
+        for one in self._rounds(prompts, options, automata):
+            for row, reading in self._readings(prompts, options, automata, one):
+                if one.step.number == 0:
                     trajectories[row] = []
                 trajectories[row].append(reading)
         return trajectories
 
     def stream(self, prompt: EncodedPrompt, options: Options) -> Iterator[DenoisingStep]:
         """Yield the canvas of one prompt after each step; a completion starts again as ``read`` says."""
-        for attempt in self._attempts([prompt], options, self._automata([prompt], options)):
-            yield attempt.step
-
-    def steps(
-        self, prompts: Sequence[EncodedPrompt], options: Options, runs: Sequence[int] | None = None
-    ) -> Iterator[DenoisingStep]:
-        """Yield the first canvases of the prompts after each step."""
-        task = self._task(prompts, options, self._automata(prompts, options))
-        return task.steps(self._noise(prompts, options, runs or [0] * len(prompts)))
+        for one in self._rounds([prompt], options, self._automata([prompt], options)):
+            yield one.step
 
     def interpret(
         self,
@@ -106,7 +91,7 @@ class CanvasRunner:
         """Read the canvases of the prompts as they stand after a step."""
         if options.canvas == "aligned":
             readings = read_aligned(self.encoder, prompts, step)
-        elif options.decoding == "grounded":
+        elif options.decoding == GROUNDED:
             own = automata or self._automata(prompts, options)
             readings = read_grounded(self.encoder, prompts, own, step)
         else:
@@ -133,69 +118,51 @@ class CanvasRunner:
             for text, symbol, shown, score in zip(texts, symbols, revealed, sure, strict=False)
         ]
 
-    def _attempts(
+    def _rounds(
         self,
         prompts: Sequence[EncodedPrompt],
         options: Options,
         automata: Sequence[Automaton],
         runs: Sequence[int] | None = None,
-    ) -> Iterator[Attempt]:
-        """Yield every step of every try; a completion that proves too short is tried again."""
-        if options.temperature > 0 and options.seed is None:  # one seed for all tries
-            options = replace(options, seed=int(torch.randint(2**62, ())))
-        given = list(runs) if runs is not None else [0] * len(prompts)
-        whole = self._task(prompts, options, automata)
-        first = whole.denoiser.canvas.mask.sum(1).tolist()
-        completion = options.canvas == "completion"
-        most = whole.room() if completion else first
-        if options.decoding == "plain":
-            most = [min(n, LONGEST_PLAIN) for n in most]
-        growth = Growth(first, most)
-        task = whole
-        while growth.rows:
-            rows = growth.rows
-            noise = self._noise([prompts[i] for i in rows], options, [given[i] for i in rows])
-            last: DenoisingStep | None = None
-            for step in task.steps(noise):
-                if last is not None:
-                    yield Attempt(rows, last, False, [])
-                last = step
-            assert last is not None  # steps >= 1
-            filled = is_filled(last.ids, last.slots, self.settings.pad_token_id) & completion
-            truncated = growth.update(filled.tolist(), last.slots.tolist())
-            yield Attempt(rows, last, True, truncated)
-            if growth.rows:
-                task = whole.rewritten(torch.tensor(growth.rows, device=last.ids.device), growth.slots)
+        batch_size: int | None = None,
+    ) -> Iterator[Round]:
+        """Yield the canvases after every step; a prompt that comes several times is encoded once."""
+        firsts: dict[int, int] = {}
+        for i, one in enumerate(prompts):
+            firsts.setdefault(id(one), i)
+        place = {key: i for i, key in enumerate(firsts)}
+        rows = [place[id(one)] for one in prompts]
+        own = [automata[i] for i in firsts.values()] if automata else []
+        task = self._task([prompts[i] for i in firsts.values()], options, own)
+        most: list[int] | None = None
+        if options.canvas == "completion":
+            room = [n if options.decoding == GROUNDED else min(n, LONGEST_PLAIN) for n in task.room()]
+            most = [room[row] for row in rows]
+        seeds: list[int] | None = None
+        if options.temperature > 0:
+            seed = int(torch.randint(2**62, ())) if options.seed is None else options.seed
+            given = [0] * len(prompts) if runs is None else runs
+            seeds = [row_seed(seed, p.input_ids, run) for p, run in zip(prompts, given, strict=True)]
+        return rounds(task, prompts=rows, most=most, seeds=seeds, batch_size=batch_size)
 
     def _readings(
         self,
         prompts: Sequence[EncodedPrompt],
         options: Options,
         automata: Sequence[Automaton],
-        attempt: Attempt,
+        one: Round,
     ) -> Iterator[tuple[int, Reading]]:
-        """Yield what the canvases of an attempt say, each with its row of the batch."""
-        chosen = [prompts[i] for i in attempt.rows]
-        own = [automata[i] for i in attempt.rows] if automata else None
-        for row, reading in zip(
-            attempt.rows, self.interpret(chosen, options, attempt.step, own), strict=True
-        ):
-            reading.truncated = row in attempt.truncated
+        """Yield what the canvases of a round say, each with its row of the batch."""
+        chosen = [prompts[i] for i in one.rows]
+        own = [automata[i] for i in one.rows] if automata else None
+        for row, reading in zip(one.rows, self.interpret(chosen, options, one.step, own), strict=True):
+            reading.truncated = row in one.truncated
             yield row, reading
 
     def _task(
         self, prompts: Sequence[EncodedPrompt], options: Options, automata: Sequence[Automaton]
     ) -> Task:
-        """Return the first task of a batch; a prompt that comes several times is encoded once."""
-        firsts: dict[int, int] = {}
-        for i, one in enumerate(prompts):
-            firsts.setdefault(id(one), i)
-        if len(firsts) < len(prompts):
-            own = [automata[i] for i in firsts.values()] if automata else []
-            task = self._task([prompts[i] for i in firsts.values()], options, own)
-            place = {key: i for i, key in enumerate(firsts)}
-            rows = [place[id(one)] for one in prompts]
-            return task.select(torch.tensor(rows, device=task.denoiser.prompt.ids.device))
+        """Return what denoises the first canvases of a batch of prompts."""
         device = self.model.get_input_embeddings().weight.device
         tensors = prompt_tensors(prompts, self.settings.pad_token_id, left=True)
         if options.canvas == "aligned":
@@ -228,29 +195,17 @@ class CanvasRunner:
             self.settings,
             prompt,
             canvas,
-            options.loop(self.settings),
-            options.decoding,
+            options,
             Grammar(automata, device) if automata else None,
             torch.tensor([len(p.types) for p in prompts], device=device),
-            options.use_cache,
         )
 
     def _automata(self, prompts: Sequence[EncodedPrompt], options: Options) -> list[Automaton]:
         """Return the automaton of each prompt, or none where the decoding needs none."""
-        if options.canvas == "aligned" or options.decoding != "grounded":
+        if options.canvas == "aligned" or options.decoding != GROUNDED:
             return []
         made: dict[int, Automaton] = {}
         for prompt in prompts:
             if id(prompt) not in made:
                 made[id(prompt)] = automaton_of(self.encoder, prompt, self._symbols)
         return [made[id(prompt)] for prompt in prompts]
-
-    def _noise(
-        self, prompts: Sequence[EncodedPrompt], options: Options, runs: Sequence[int]
-    ) -> RowNoise | None:
-        if options.temperature == 0:
-            return None
-        seed = int(torch.randint(2**62, ())) if options.seed is None else options.seed
-        return RowNoise(
-            [row_seed(seed, prompt.input_ids, run) for prompt, run in zip(prompts, runs, strict=True)]
-        )

@@ -14,10 +14,11 @@ from ..backbones.devices import checked_device
 from ..backbones.quantize import quantize_encoder
 from ..canvas.encoding import PromptEncoder
 from ..canvas.template import check_types
+from ..custom_generate.config import GROUNDED, positive
 from ..custom_generate.settings import DiffusionSettings
 from .chunking import Entity, Limits, Request, flat, nested, pack, plan, split
 from .decoder import CanvasRunner
-from .options import GROUNDED, Options, checked_canvas, checked_options, positive
+from .options import Options, checked_canvas, checked_options
 from .prediction import Reading
 
 _BACKBONES = f"{__name__.split('.')[0]}.backbones"
@@ -132,11 +133,9 @@ class EntityExtractor:
                 ``"plain"`` (whatever the network writes). The aligned canvas is always grounded.
             canvas: ``"aligned"`` or ``"completion"``; default: the extractor's.
             options: ``nested`` (entities inside others, completion canvas only), ``overlaps`` (``"surest"``
-                or ``"longest"``: which of two entities stays), ``adaptive`` (``"threshold"``, ``"entropy"``,
-                or True: the canvas's default) with ``confidence_threshold`` and ``entropy_bound``,
-                ``fit_canvas`` (default: with grounded decoding), ``compact``, ``remasking``,
-                ``temperature`` and ``seed``, ``pad_penalty``, ``outside_bias``, ``algorithm``,
-                ``use_cache``; see ``modeling.custom_generate.generate``.
+                or ``"longest"``: which of two entities stays), and those of
+                ``custom_generate.config.DecodingConfig``: ``adaptive`` with ``confidence_threshold`` and
+                ``entropy_bound``, ``remasking``, ``temperature`` with ``seed``, ``outside_bias``, ...
 
         Returns:
             ``{"start", "end", "text", "label", "score"}`` each; ``text[start:end] == entity["text"]``.
@@ -282,9 +281,12 @@ class EntityExtractor:
             budget = None if batch_tokens is None else max(1, batch_tokens // runs)
             for batch in pack([request for request, _ in pending], together, budget):
                 rows = [(request, run) for request in batch for run in asked[id(request)]]
-                readings = self.runner.read(
-                    [request.prompt for request, _ in rows], options, [run for _, run in rows]
-                )
+                # The runs over one text share its encoding, but not more of them run at once than asked for.
+                most = batch_size
+                if batch_tokens is not None:
+                    most = min(most, max(1, batch_tokens // batch[0].size))
+                prompts, numbers = [request.prompt for request, _ in rows], [run for _, run in rows]
+                readings = self.runner.read(prompts, options, numbers, most)
                 for (request, run), reading in zip(rows, readings, strict=True):
                     reading.forwards += request.spent
                     # A plain completion stays what the network made of the text, as a baseline must.

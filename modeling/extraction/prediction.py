@@ -10,7 +10,7 @@ import torch
 from ..canvas.encoding import EncodedPrompt, PromptEncoder
 from ..canvas.template import parse_completion
 from ..custom_generate.grammar import Automaton, Symbols
-from ..custom_generate.loop import DenoisingStep
+from ..custom_generate.state import DenoisingStep
 from ..custom_generate.tagging import OUTSIDE, SpanProbabilities, clamp_known, spans_of
 from .chunking import Entity
 

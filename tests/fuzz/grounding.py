@@ -17,9 +17,9 @@ from modeling.backbones.pointer_init import pointer_settings
 from modeling.canvas.encoding import EncodedPrompt, PromptEncoder
 from modeling.canvas.words import split_words
 from modeling.custom_generate.grammar import Grammar
-from modeling.custom_generate.loop import DenoisingStep
 from modeling.custom_generate.projection import GroundedProjection, TagProjection
 from modeling.custom_generate.settings import DiffusionSettings
+from modeling.custom_generate.state import DenoisingStep
 from modeling.extraction.chunking import Entity, Limits, flat, nested, plan
 from modeling.extraction.prediction import automaton_of, read_aligned, read_free, read_grounded, symbols_of
 from tests.fuzz.draws import Draws

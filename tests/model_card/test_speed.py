@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from model_card.speed_dream import Measurement, read_vllm
 from model_card.speed_replay import Sentence, load_replay, read_forwards, replay
 from model_card.tables import speed
 from modeling import EntityExtractor, load_tokenizer
+from modeling.custom_generate.config import DecodingConfig
 from modeling.custom_generate.task import Task
 
 VLLM_LOG = """INFO engine started
@@ -62,9 +64,7 @@ def test_prompts_are_those_that_the_replay_file_counts(bench: Bench) -> None:
 def test_a_replay_of_equal_numbers_is_the_loop_itself(bench: Bench, steps: int) -> None:
     found = replay(prepared(bench, "aligned"), [steps] * 4)
     task = prepared(bench, "aligned")
-    options = bench.extractor.options("aligned", None, steps, outside_bias=0.0)
-    own = Task(task.denoiser, options.loop(bench.extractor.settings), task.projection, task.candidates)
-    *_, expected = own.steps()
+    *_, expected = replace(task, config=DecodingConfig("aligned", steps=steps)).steps()
     assert torch.equal(found.ids, expected.ids)
     torch.testing.assert_close(found.confidence, expected.confidence)
     torch.testing.assert_close(found.log_probs, expected.log_probs)

@@ -295,7 +295,7 @@ def test_an_unknown_device_is_named_without_a_traceback(capsys):
 
 
 def test_the_choices_are_those_of_the_library():
-    from modeling.custom_generate.generate import DECODINGS
+    from modeling.custom_generate.config import DECODINGS
     from modeling.custom_generate.settings import CANVASES
 
     choices = {action.dest: action.choices for action in build_parser()._actions}

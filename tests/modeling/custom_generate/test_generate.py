@@ -10,13 +10,13 @@ import torch
 from transformers import TextIteratorStreamer
 from transformers.generation.streamers import BaseStreamer
 
+from modeling.custom_generate.config import DecodingConfig
 from modeling.custom_generate.generate import DiffusionOutput, generate
-from modeling.custom_generate.loop_settings import LoopSettings
 from modeling.custom_generate.network import Canvas, Prompt, forward_joint, position_ids
 from modeling.custom_generate.row_noise import RowNoise
 from modeling.custom_generate.settings import DiffusionSettings
 from modeling.custom_generate.task import make_task
-from modeling.custom_generate.unmasking import ALGORITHMS, REMASKING_CAP
+from modeling.custom_generate.unmasking import REMASKING_CAP, RULES
 from tests.conftest import REPOSITORY
 from tests.modeling.tiny import tiny_bert, tiny_dream
 
@@ -32,7 +32,9 @@ def model(request, tokenizer) -> Any:
 
 
 def run(model: Any, **options: Any) -> DiffusionOutput:
-    given = {"steps": 5, "max_new_tokens": SLOTS, "pad_penalty": 0.0, **options}
+    given = {"steps": 5, **options}
+    if "canvas_positions" not in options:
+        given.setdefault("max_new_tokens", SLOTS)
     return generate(
         PROMPT,
         model=model,
@@ -54,11 +56,10 @@ def aligned(**changes: Any) -> dict[str, Any]:
     return {**given, **changes}
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("schedule", ["uniform", "dream"])
-@pytest.mark.parametrize("canvas", [{}, aligned()])
-def test_every_slot_is_revealed_once_and_stays(model, algorithm, schedule, canvas):
-    output = run(model, algorithm=algorithm, schedule=schedule, **canvas)
+@pytest.mark.parametrize("schedule", RULES["schedule"])
+@pytest.mark.parametrize("canvas", [*({"algorithm": name} for name in RULES["algorithm"]), aligned()])
+def test_every_slot_is_revealed_once_and_stays(model, schedule, canvas):
+    output = run(model, schedule=schedule, **canvas)
     assert output.history.shape == (5, *output.sequences.shape)
     assert torch.equal(output.history[-1], output.sequences)
     assert (output.history[:, :, :6] == PROMPT).all()
@@ -68,7 +69,7 @@ def test_every_slot_is_revealed_once_and_stays(model, algorithm, schedule, canva
         assert torch.equal(after[known], before[known])
     assert (output.forwards <= 5).all()
     assert ((output.confidence > 0) & (output.confidence <= 1)).sum(1).tolist() == (
-        [4, 3] if canvas else [SLOTS] * 2
+        [4, 3] if "canvas" in canvas else [SLOTS] * 2
     )
 
 
@@ -107,26 +108,46 @@ def test_padding_waits_for_the_last_of_the_answer(tokenizer):
         assert max(written) <= 24 / 4
 
 
-def test_the_penalty_on_padding_falls_to_nothing_at_the_last_step(tokenizer):
+def test_a_penalty_on_padding_keeps_it_from_the_first_step(tokenizer):
     model = tiny_bert(tokenizer)
     model.cls.predictions.bias.data[PAD] = 50.0
     assert (run(model, steps=4, pad_penalty=0.0).sequences[:, 6:] == PAD).all()
     first = run(model, steps=4, pad_penalty=1000.0).history[:, :, 6:]
     assert PAD not in first[0]
-    # One step has no step before the last, so the penalty changes nothing.
-    assert (run(model, steps=1, pad_penalty=1000.0).sequences[:, 6:] == PAD).all()
+    # The only step is the first one, and takes all of it off.
+    assert PAD not in run(model, steps=1, pad_penalty=1000.0).sequences[:, 6:]
+
+
+@pytest.mark.parametrize(("steps", "taken"), [(8, [5 * (8 - t) / 8 for t in range(8)]), (1, [5.0])])
+def test_the_penalty_of_each_step_is_its_share(tokenizer, steps, taken):
+    """From 5.0 at the first of eight steps to 0.625 at the last: read off the probability of padding."""
+    model = tiny_bert(tokenizer)
+    decoder, bias = model.cls.predictions.decoder, model.cls.predictions.bias
+    decoder.weight.data.zero_()  # the network says the same of every slot: padding, then one token
+    bias.data[:] = -100.0
+    token, odds = 100, 3.0
+    bias.data[PAD], bias.data[token] = odds, 0.0
+    assert 5 * (steps - 1) / steps == pytest.approx(taken[0] - taken[-1])
+    output = run(model, steps=steps, max_new_tokens=steps, schedule="dream", pad_penalty=5.0)
+    canvas = output.history[:, 0, 6:]
+    for slot, step in enumerate((canvas != ABSORBING).int().argmax(0).tolist()):
+        margin = odds - taken[step]
+        likelier = PAD if margin > 0 else token
+        assert int(canvas[-1, slot]) == likelier
+        expected = torch.tensor(abs(margin)).sigmoid()
+        torch.testing.assert_close(output.confidence[0, slot], expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("canvas", [{}, aligned()])
 def test_remasking_takes_the_least_sure_back_within_its_budget(model, canvas):
     steps = 24
-    output = run(model, steps=steps, remasking=True, max_new_tokens=40, **canvas)
+    output = run(model, steps=steps, remasking=True, **(canvas or {"max_new_tokens": 40}))
     assert ABSORBING not in output.sequences
     again = 0
     for before, after in pairwise(output.history):
         shown = before != ABSORBING
         changed = ((before != after) & shown).sum(1)
-        assert (changed <= REMASKING_CAP * shown[:, 6:].sum(1)).all()
+        assert (changed <= REMASKING_CAP * shown[:, 6:].sum(1) + 1).all()
         again += int(changed.sum())
     if not canvas:
         assert again > 0  # so the loop did look at some slots twice
@@ -198,7 +219,21 @@ def test_plain_tensors_come_back_unless_more_is_asked_for(model):
         ({"max_new_tokens": 0}, "max_new_tokens must be at least 1, got 0"),
         ({"temperature": -1}, "temperature must not be negative, got -1"),
         ({"pad_penalty": float("inf")}, "pad_penalty must be a finite number, got inf"),
-        ({"seed": 1, "generator": torch.Generator()}, "give seed or generator, not both"),
+        (
+            {"temperature": 1.0, "seed": 1, "generator": torch.Generator()},
+            "give seed or generator, not both",
+        ),
+        ({"generator": torch.Generator()}, "generator needs a temperature above 0"),
+        ({"type_counts": torch.tensor([1, 1])}, "type_counts needs canvas='aligned'; leave type_counts out"),
+        ({"word_ids": torch.zeros(2, 3)}, "word_ids needs canvas='aligned'; leave word_ids out"),
+        (
+            {"decoding": "plain", "grammar": object()},
+            "grammar needs decoding='grounded'; leave grammar out",
+        ),
+        (
+            aligned(max_new_tokens=4),
+            "max_new_tokens needs a completion canvas without canvas_positions",
+        ),
         ({"num_beams": 4}, "masked diffusion does not use num_beams; leave it out"),
         ({"top_k": 5, "do_sample": True}, "masked diffusion does not use do_sample, top_k"),
         ({"decoding": "grounded"}, "decoding='grounded' needs a grammar"),
@@ -320,6 +355,7 @@ def test_the_aligned_canvas_has_no_plain_decoding(model):
 def test_sampling_needs_noise(model):
     canvas = Canvas("completion", MASK.sum(1, keepdim=True) + torch.arange(3), torch.ones(2, 3).bool())
     prompt = Prompt(PROMPT, MASK, position_ids(MASK))
-    task = make_task(model, DiffusionSettings.of(model), prompt, canvas, LoopSettings(temperature=1.0))
+    config = DecodingConfig("completion", "plain", temperature=1.0)
+    task = make_task(model, DiffusionSettings.of(model), prompt, canvas, config)
     with pytest.raises(ValueError, match="sampling with a temperature needs noise"):
         next(task.steps())

@@ -65,7 +65,7 @@ def test_a_grounded_completion_never_hallucinates_nor_breaks_the_format(writer, 
     wrote = 0
     for text in texts:
         prompt = writer.encoder.encode(TYPES, text)
-        *_, step = writer.runner.steps([prompt], chosen)
+        *_, step = writer.runner.stream(prompt, chosen)
         ids, pad = step.ids[0].tolist(), writer.settings.pad_token_id
         length = ids.index(pad) if pad in ids else len(ids)
         assert set(ids[length:]) <= {pad}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from peft import LoraConfig, get_peft_model
 
 from modeling.backbones.pointer_bert import PointerBert
 from modeling.canvas.encoding import PromptEncoder
+from modeling.custom_generate import heads
 from modeling.custom_generate.heads import candidate_logits, source_candidates, tag_candidates
 from modeling.custom_generate.network import Canvas, Prompt
 from modeling.custom_generate.settings import DiffusionSettings
@@ -57,6 +59,44 @@ def test_candidates_of_a_vocabulary_are_rows_of_its_matrix(kind, tokenizer):
     torch.testing.assert_close(logits[0], whole[0][:, [3, 90, 7]])
     torch.testing.assert_close(logits[1, :, :2], whole[1][:, [150, 2]])
     assert (logits[1, :, 2] == float("-inf")).all()
+
+
+@pytest.mark.parametrize("kind", ["bert", "dream"])
+def test_logits_of_a_bf16_network_are_not_rounded_to_bf16(kind, tokenizer, monkeypatch):
+    """Products of bf16 numbers, summed in fp32: rounded to 8 bits they tie, and reorder the unmasking."""
+    monkeypatch.setattr(heads, "VOCABULARY_PIECE", 50)
+    model: Any = tiny_bert(tokenizer) if kind == "bert" else tiny_dream(tokenizer)
+    model.bfloat16()
+    prompt, hidden = prompt_of(tokenizer, tiny_bert(tokenizer)), torch.randn(2, 3, 32).bfloat16()
+    states = model.cls.predictions.transform(hidden) if kind == "bert" else hidden
+    weight = model.get_output_embeddings().weight
+    expected = states.double() @ weight.double().T
+    candidates = torch.arange(len(weight)).flip(0).expand(2, -1)
+    with torch.no_grad():
+        logits = candidate_logits(model, COMPLETION, prompt, hidden, hidden, None)
+        chosen = candidate_logits(model, COMPLETION, prompt, hidden, hidden, candidates)
+    for found in (logits, chosen.flip(-1)):
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found.double(), expected, atol=1e-5, rtol=0)
+    rounded = expected.bfloat16()
+    assert len(rounded.unique()) < 0.9 * rounded.numel()
+    assert len(logits.unique()) > 0.99 * logits.numel()
+    # In training the layer's own dtype stays, for a gradient would keep a second copy of the weights.
+    trained = candidate_logits(model, COMPLETION, prompt, hidden, hidden, None)
+    assert torch.equal(trained, trained.bfloat16().float())
+
+
+@torch.no_grad()
+def test_logits_of_a_bf16_pointer_network_are_not_rounded_to_bf16(pointer, tokenizer):
+    small = deepcopy(pointer).bfloat16()
+    prompt = prompt_of(tokenizer, pointer)
+    prompt_hidden = torch.randn(*prompt.ids.shape, 32).bfloat16()
+    hidden = torch.randn(2, 3, 32).bfloat16()
+    logits = candidate_logits(
+        small, Canvas("aligned", COMPLETION.positions, COMPLETION.mask), prompt, prompt_hidden, hidden, None
+    )
+    finite = logits[..., 2:][logits[..., 2:].isfinite()]
+    assert (finite != finite.bfloat16().float()).float().mean() > 0.9
 
 
 @torch.no_grad()

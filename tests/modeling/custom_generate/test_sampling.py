@@ -20,7 +20,7 @@ def model(request, tokenizer) -> Any:
 
 
 def test_the_runs_of_a_prompt_are_those_of_a_call_each(model):
-    options = {"temperature": 1.5, "seed": 7, "max_new_tokens": SLOTS, "steps": 3, "pad_penalty": 0.0}
+    options = {"temperature": 1.5, "seed": 7, "max_new_tokens": SLOTS, "steps": 3}
     together = generate(PROMPT, model=model, attention_mask=MASK, num_return_sequences=4, **options)
     assert together.shape == (8, PROMPT.shape[1] + SLOTS)
     assert torch.equal(together[::4], run(model, steps=3, temperature=1.5, seed=7).sequences)

@@ -7,14 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modeling.custom_generate.config import DecodingConfig
 from modeling.custom_generate.unmasking import (
-    ALGORITHMS,
     DREAM_LAST_TIME,
     REMASKING_CAP,
-    SCHEDULES,
-    confidence,
+    RULES,
+    Slots,
     remasking_budget,
-    reveal_budget,
+    remasking_share,
     top_slots,
 )
 
@@ -25,19 +25,21 @@ def budgets(masked: list[int], steps: int, schedule: str) -> list[list[int]]:
     """Return what each step reveals, step by step, as the loop does it."""
     left, told = torch.tensor(masked), []
     for step in range(steps):
-        told.append(reveal_budget(left, step, steps, schedule))
+        masked_slots = torch.arange(201) < left[:, None]
+        slots = Slots(torch.arange(len(left)), step, masked_slots, masked_slots.float(), masked_slots.float())
+        told.append(RULES["schedule"][schedule].run(slots, DecodingConfig("completion", steps=steps)))
         left = left - told[-1]
     return torch.stack(told).tolist()
 
 
-@given(rows, st.integers(1, 64), st.sampled_from(SCHEDULES))
+@given(rows, st.integers(1, 64), st.sampled_from(list(RULES["schedule"])))
 def test_the_steps_reveal_every_slot_of_every_row(masked, steps, schedule):
     told = budgets(masked, steps, schedule)
     assert [sum(column) for column in zip(*told, strict=True)] == masked
     assert all(count >= 0 for step in told for count in step)
 
 
-@given(rows, st.integers(1, 64), st.sampled_from(SCHEDULES))
+@given(rows, st.integers(1, 64), st.sampled_from(list(RULES["schedule"])))
 def test_a_row_reveals_what_it_would_alone(masked, steps, schedule):
     together = budgets(masked, steps, schedule)
     for row, count in enumerate(masked):
@@ -63,7 +65,7 @@ def test_the_dream_schedule_follows_its_formula():
     assert [step[0] for step in budgets([16], 4, "dream")] == [*expected, left]
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", RULES["algorithm"])
 def test_confidence_is_what_its_name_says(algorithm):
     probs = torch.tensor([[[0.7, 0.2, 0.1], [0.4, 0.4, 0.2], [1.0, 0.0, 0.0]]])
     expected = {
@@ -75,7 +77,9 @@ def test_confidence_is_what_its_name_says(algorithm):
             0.0,
         ],
     }
-    assert confidence(probs.log(), algorithm)[0].tolist() == pytest.approx(expected[algorithm], abs=1e-6)
+    assert RULES["algorithm"][algorithm].run(probs.log())[0].tolist() == pytest.approx(
+        expected[algorithm], abs=1e-6
+    )
 
 
 def test_the_surest_eligible_slots_are_taken_and_ties_go_left():
@@ -97,16 +101,40 @@ def test_never_more_than_the_budget_nor_outside_what_is_eligible(budget, open_co
     assert not (picked & ~eligible).any()
 
 
-@given(st.integers(0, 500), st.integers(1, 50))
-def test_remasking_stays_below_its_cap_and_ends_before_the_last_step(revealed, steps):
+@given(st.lists(st.integers(0, 300), min_size=1, max_size=40))
+def test_remasking_counts_the_expected_number_over_all_steps(revealed):
+    """The sum of a row's counts is the sum of its expected counts, rounded: a short canvas has its share."""
+    steps = len(revealed)
+    owed, told, expected = torch.full((1,), 0.5), 0, 0.0
+    for step, count in enumerate(revealed):
+        share = remasking_share(step, steps)
+        again, owed = remasking_budget(torch.tensor([count]), share, owed)
+        assert 0 <= int(again) <= min(count, math.ceil(count * share + 1e-3))
+        told, expected = told + int(again), expected + count * share
+        if not step:
+            continue
+        # The posterior allows no more than (1 - alpha_s) / alpha_t.
+        assert share <= (1 - (step + 1) / steps) / (step / steps) + 1e-9
+        assert share <= REMASKING_CAP
+    assert abs(told - expected) <= 0.5 + 1e-3
+    assert remasking_share(steps - 1, steps) == 0
+
+
+def test_short_canvases_are_masked_again_as_often_as_long_ones():
+    """Over random lengths, the mean number of slots masked again is the expected one."""
+    steps, slots = 8, torch.arange(1, 9)
+    owed, total, expected = torch.full((8,), 0.5), torch.zeros(8), torch.zeros(8)
     for step in range(steps):
-        count = int(remasking_budget(torch.tensor([revealed]), step, steps, REMASKING_CAP))
-        assert 0 <= count <= REMASKING_CAP * revealed + 1e-9
-        s, t = 1 - (step + 1) / steps, 1 - step / steps
-        if t < 1:  # the posterior allows no more than (1 - alpha_s) / alpha_t
-            assert count <= s / (1 - t) * revealed + 1e-9
-    assert int(remasking_budget(torch.tensor([revealed]), steps - 1, steps, REMASKING_CAP)) == 0
+        revealed = (slots * (step + 1)) // steps
+        again, owed = remasking_budget(revealed, remasking_share(step, steps), owed)
+        total, expected = total + again, expected + revealed * remasking_share(step, steps)
+    assert ((total - expected).abs() <= 0.5 + 1e-3).all()
+    assert float((total - expected).mean().abs()) < 0.2
+    assert int(total[3]) >= 1  # four slots: rounded down at each step, they had none
 
 
 def test_remasking_counts_each_row_by_itself():
-    assert remasking_budget(torch.tensor([0, 9, 10, 100]), 1, 8, 0.1).tolist() == [0, 0, 1, 10]
+    again, owed = remasking_budget(torch.tensor([0, 9, 10, 100]), 0.1, torch.full((4,), 0.0))
+    assert again.tolist() == [0, 0, 1, 10]
+    torch.testing.assert_close(owed, torch.tensor([0.0, 0.9, 0.0, 0.0]), atol=1e-5, rtol=0)
+    assert remasking_budget(torch.tensor([0, 9, 10, 100]), 0.1, owed)[0].tolist() == [0, 1, 1, 10]

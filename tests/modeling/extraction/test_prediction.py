@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from modeling.backbones.pointer_init import pointer_settings
 from modeling.canvas.encoding import PromptEncoder
-from modeling.custom_generate.loop import DenoisingStep
 from modeling.custom_generate.settings import DiffusionSettings
+from modeling.custom_generate.state import DenoisingStep
 from modeling.custom_generate.tagging import Span, SpanProbabilities
 from modeling.extraction.chunking import Entity
 from modeling.extraction.prediction import Reading, occurrences, read_aligned, read_free
