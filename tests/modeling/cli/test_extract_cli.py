@@ -86,8 +86,8 @@ def test_help_comes_without_loading_torch():
         ([TEXT, "--labels", "person", "--canvas", "square"], "--canvas: invalid choice: 'square'"),
         ([TEXT, "--labels", "person", "--decoding", "guess"], "--decoding: invalid choice: 'guess'"),
         ([TEXT, "--labels", "person", "--output", "no/such/folder/x"], "there is no folder no/such/folder"),
-        ([TEXT, "--labels", "person", "--resume"], "--resume needs --output FILE and JSON Lines as input"),
-        (["-", "--labels", "person", "--resume"], "--resume needs --output FILE and JSON Lines as input"),
+        ([TEXT, "--labels", "person", "--resume"], "--resume needs --output FILE in JSON Lines"),
+        (["-", "--labels", "person", "--resume"], "--resume needs --output FILE in JSON Lines"),
         ([TEXT, "--labels", "person", "--adaptive", "magic"], "--adaptive: invalid choice: 'magic'"),
         ([TEXT, "--labels", "person", "--quantize", "int2"], "--quantize: invalid choice: 'int2'"),
         (["caf\udce9", "--labels", "person"], "no valid Unicode: lone surrogate at character 3"),
@@ -113,8 +113,10 @@ def test_the_input_is_never_overwritten(tmp_path, capsys):
 
 
 def test_a_missing_input_file_is_named(tmp_path, capsys):
-    assert main(["--labels", "person", "--input", str(tmp_path / "none.jsonl")]) == 2
-    assert "none.jsonl" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main(["--labels", "person", "--input", str(tmp_path / "none.jsonl")])
+    assert stop.value.code == 2
+    assert "none.jsonl: there is no such file" in capsys.readouterr().err
 
 
 # Answers: the same as the library's.
