@@ -103,8 +103,7 @@ def guard(
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # The interpreter flushes standard output once more when it ends: let that go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        close_output()
         return CLOSED
     except KeyboardInterrupt:
         advice = again()
@@ -115,6 +114,11 @@ def guard(
             traceback.print_exc()
         print(f"error: {explain(error) or message_of(error)}", file=sys.stderr)
         return WRONG_USE if isinstance(error, UsageError) else FAILURE
+
+
+def close_output() -> None:
+    """Let standard output go nowhere: its reader left, and the interpreter flushes it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def message_of(error: Exception) -> str:

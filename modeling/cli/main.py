@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from .exits import EXIT_STATUS, UsageError, debugging, guard
-from .parser import PROGRAM, nearest
+from .parser import PROGRAM, nearest, show_help
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status (wrong usage of a command: SystemExit with status 2)."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] in (["-h"], ["--help"], ["--help-all"]):
-        print(usage())
-        return 0
+        show_help(usage())
     return guard(lambda: _dispatch(words), debug=debugging())
 
 

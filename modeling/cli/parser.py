@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-from .exits import EXIT_STATUS, WRONG_USE
+from .exits import EXIT_STATUS, WRONG_USE, close_output
 
 PROGRAM = "diffusion-ner"
 RARE = "rare options"
@@ -79,8 +79,16 @@ class _Help(argparse.Action):
         self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option_string: str | None = None
     ) -> NoReturn:
         assert isinstance(parser, CommandParser)
-        print(parser.format_help(everything=option_string == "--help-all"), end="")
-        raise SystemExit(0)
+        show_help(parser.format_help(everything=option_string == "--help-all"))
+
+
+def show_help(text: str) -> NoReturn:
+    """Print a help text and leave with status 0; a reader that leaves before its end is no error."""
+    try:
+        print(text.rstrip(), flush=True)
+    except BrokenPipeError:
+        close_output()
+    raise SystemExit(0)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

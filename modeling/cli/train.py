@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .exits import DEBUG, EXIT_STATUS, WRONG_USE, UsageError, debugging, guard, wrong_use
-from .parser import PROGRAM, nearest
+from .parser import PROGRAM, nearest, show_help
 
 FINETUNE = Path(__file__).resolve().parents[1] / "configs" / "finetune_mini.yaml"
 USAGE = f"{PROGRAM} train [--config FILE.yaml] [--SETTING VALUE ...]"
@@ -68,9 +68,10 @@ def with_config(flags: Sequence[str]) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse flags and YAML, train, and return the exit status (wrong usage: SystemExit with status 2)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or "-h" in words or "--help" in words:
-        print(HELP, file=sys.stdout if words else sys.stderr)
-        raise SystemExit(0 if words else WRONG_USE)
+    if not words:
+        _refuse("no setting given")
+    if "-h" in words or "--help" in words:
+        show_help(HELP)
     return guard(lambda: _train(words), debug=debugging(), again=lambda: "--resume true goes on from here")
 
 
@@ -79,8 +80,7 @@ def _train(words: Sequence[str]) -> int:
     _check_config(flags)
     parser = make_parser()
     if "--help-all" in words:
-        print(parser.format_help(), end="")
-        raise SystemExit(0)
+        show_help(parser.format_help())
     settings = parse(parser, flags)
     from ..training.run import run
 
