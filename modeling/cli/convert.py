@@ -2,7 +2,7 @@
 
     diffusion-ner convert Dream-org/Dream-v0-Base-7B runs/dream
 
-The work is in ``training.convert_dream``.
+The work is in ``backbones.convert_dream``.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     with wrong_use(FileNotFoundError):
         resolve(arguments.source)
-    from ..training.convert_dream import convert
+    from ..backbones.convert_dream import convert
 
     convert(arguments.source, arguments.folder, progress=print, **given(arguments, "revision"))
     print(f"wrote {arguments.folder}")

@@ -28,13 +28,6 @@ exit status:
 # What raises an error with a message for the user; everything else is a fault of this program.
 _EXPECTED = (ValueError, OSError, ImportError, RuntimeError, ArithmeticError, EOFError)
 
-# Optional packages, and the extra of this package that brings them.
-_EXTRAS = {
-    **dict.fromkeys(("peft", "trl", "datasets", "accelerate"), "train"),
-    **dict.fromkeys(("ray", "pyarrow", "fsspec"), "ray"),
-    "gradio": "space",
-}
-
 
 class UsageError(ValueError):
     """The command line asks for what cannot be; the message says what to change."""
@@ -123,11 +116,6 @@ def close_output() -> None:
 
 def message_of(error: Exception) -> str:
     """Return what to tell of an error: its message, and the way out where it is known."""
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        package = error.name.partition(".")[0]
-        if package in _EXTRAS:
-            extra = _EXTRAS[package]
-            return f"this needs {package}, which is not installed: pip install 'diffusion-ner[{extra}]'"
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for this
         return "out of memory; use smaller batches (--batch-size, --batch-tokens)"
     if isinstance(error, MemoryError):

@@ -2,7 +2,7 @@
 
     diffusion-ner merge runs/sft runs/merged --dtype bfloat16
 
-The work is in ``training.merge``.
+The work is in ``backbones.merge``.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _run(arguments: argparse.Namespace) -> int:
         resolve(arguments.adapter)
     import torch
 
-    from ..training.merge import merge
+    from ..backbones.merge import merge
 
     dtype = {} if arguments.dtype is None else {"dtype": getattr(torch, arguments.dtype)}
     record = merge(arguments.adapter, arguments.folder, **given(arguments, "device", "revision"), **dtype)

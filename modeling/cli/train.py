@@ -78,13 +78,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(words: Sequence[str]) -> int:
     flags = with_config(words)
     _check_config(flags)
+    from ..training.run import run
+
     parser = make_parser()
     if "--help-all" in words:
         show_help(parser.format_help())
-    settings = parse(parser, flags)
-    from ..training.run import run
-
-    run(*settings)
+    run(*parse(parser, flags))
     return 0
 
 

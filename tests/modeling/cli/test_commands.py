@@ -263,11 +263,6 @@ def test_train_refuses_what_it_cannot_use(tmp_path, capsys):
         (ValueError(), FAILURE, "error: ValueError:"),
         (RecursionError("maximum"), FAILURE, "error: maximum\n"),
         (MemoryError(), FAILURE, "error: out of memory\n"),
-        (
-            ModuleNotFoundError("No module named 'peft.x'", name="peft.x"),
-            FAILURE,
-            "error: this needs peft, which is not installed: pip install 'diffusion-ner[train]'\n",
-        ),
         (ModuleNotFoundError("No module named 'zzz'", name="zzz"), FAILURE, "error: No module named 'zzz'\n"),
         (KeyboardInterrupt(), INTERRUPTED, "interrupted; do it again\n"),
     ],

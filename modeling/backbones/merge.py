@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from peft import PeftModel
 
-from ..backbones.load import load_model
-from ..backbones.tokenizer import load_tokenizer
 from ..canvas.encoding import PromptEncoder
 from ..custom_generate.settings import DiffusionSettings
-from .checkpoints import write_model
+from ..training.checkpoints import write_model
+from .load import load_model
+from .tokenizer import load_tokenizer
 
 RECORD = "merge.json"
 # The largest difference of two logits, as a share of the largest logit.

@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from modeling import load_model, load_tokenizer
+from modeling.backbones.convert_dream import convert
 from modeling.cli.convert import main
 from modeling.custom_generate.settings import DiffusionSettings
-from modeling.training.convert_dream import convert
 from tests.modeling.tiny import as_published, edit, tiny_dream
 
 IDS = torch.tensor([[70, 80, 90, 64, 64]])

@@ -11,10 +11,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from modeling import EntityExtractor, load_model
+from modeling.backbones.merge import TOLERANCE, MergeError, merge
 from modeling.cli.merge import main
 from modeling.custom_generate.settings import DiffusionSettings
 from modeling.training.checkpoints import write_model
-from modeling.training.merge import TOLERANCE, MergeError, merge
 from tests.modeling.tiny import tiny_dream
 
 IDS = torch.tensor([[70, 80, 90, 64, 64]])

@@ -18,11 +18,11 @@ from huggingface_hub import HfApi, hf_hub_download
 from safetensors import SafetensorError, safe_open
 from transformers import GenerationConfig, Qwen2ForCausalLM
 
-from ..backbones.dream import DREAM_TYPES, dream_settings, dream_to_qwen2
-from ..backbones.sources import read_json, resolve
-from ..backbones.tokenizer import load_tokenizer
+from .dream import DREAM_TYPES, dream_settings, dream_to_qwen2
 from ..custom_generate.settings import DiffusionSettings
-from .checkpoints import write_generation
+from ..training.checkpoints import write_generation
+from .sources import read_json, resolve
+from .tokenizer import load_tokenizer
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
