@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from dataset_builder.mix.build import MixSettings, build_mix
 from modeling.cli.exits import execute, wrong_use
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     flags = [field.name for field in fields(MixSettings) if hasattr(arguments, field.name)]
-    chosen = {
+    chosen: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in given(arguments, *flags).items()
     }

@@ -18,9 +18,9 @@ from huggingface_hub import HfApi, hf_hub_download
 from safetensors import SafetensorError, safe_open
 from transformers import GenerationConfig, Qwen2ForCausalLM
 
-from .dream import DREAM_TYPES, dream_settings, dream_to_qwen2
 from ..custom_generate.settings import DiffusionSettings
 from ..training.checkpoints import write_generation
+from .dream import DREAM_TYPES, dream_settings, dream_to_qwen2
 from .sources import read_json, resolve
 from .tokenizer import load_tokenizer
 

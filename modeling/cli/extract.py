@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from ..canvas.template import check_types
 from ..extraction.formats import (
@@ -209,8 +209,8 @@ def _open_output(arguments: argparse.Namespace, stack: ExitStack, keep: int = 0)
         if keep:
             os.truncate(arguments.output, keep)
         mode = "a" if keep else "w"
-        opened = gzip.open if arguments.output.suffix == ".gz" else open
-        return stack.enter_context(opened(arguments.output, f"{mode}t", encoding="utf-8", newline="\n"))  # type: ignore[operator]
+        opened: Any = gzip.open if arguments.output.suffix == ".gz" else open
+        return stack.enter_context(opened(arguments.output, f"{mode}t", encoding="utf-8", newline="\n"))
     if isinstance(sys.stdout, io.TextIOWrapper):
         if arguments.output_format == TABLE:
             sys.stdout.reconfigure(errors="backslashreplace")  # better than no table on an ASCII terminal
