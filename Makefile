@@ -22,7 +22,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*  ## ' $(MAKEFILE_LIST) | sed 's/:.*  ## /\t/' | expand -t 16
 
 demo: $(VENV)/.use  ## install, then extract entities from a few sentences with the embedded model
-	@HF_HUB_OFFLINE=1 $(RUN) -m modeling.extract --labels "$(DEMO_LABELS)" $(DEMO_TEXTS)
+	@HF_HUB_OFFLINE=1 $(RUN) -m modeling extract --labels "$(DEMO_LABELS)" $(DEMO_TEXTS)
 
 space: $(VENV)/.space  ## serve the demo page on http://127.0.0.1:7860
 	$(RUN) space_app/app.py
@@ -35,7 +35,7 @@ MEASURE = --model $(MODEL) $(if $(DATA),--data $(DATA)) $(if $(LIMIT),--limit $(
 	$(if $(BATCH),--batch-size $(BATCH))
 
 data: $(VENV)/.use  ## phase 1: format Pile-NER for training (SOURCE=FILE TOKENIZER=DIR; otherwise downloads)
-	$(RUN) -m dataset_builder.build $(if $(SOURCE),--source $(SOURCE)) $(if $(TOKENIZER),--tokenizer $(TOKENIZER)) \
+	$(RUN) -m modeling data $(if $(SOURCE),--source $(SOURCE)) $(if $(TOKENIZER),--tokenizer $(TOKENIZER)) \
 		--output runs/pile_ner
 
 train: $(VENV)/.use  ## phase 2: train (CONFIG=FILE.yaml, FLAGS="--max_steps 100")

@@ -1,4 +1,4 @@
-"""The command ``python -m modeling.annotate``; its code is in ``cli.annotate``."""
+"""``python -m modeling.annotate`` is ``diffusion-ner annotate``; its code is in ``cli.annotate``."""
 
 import sys
 

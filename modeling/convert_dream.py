@@ -1,8 +1,8 @@
-"""The command ``python -m modeling.convert_dream``; its code is in ``cli.convert_dream``."""
+"""``python -m modeling.convert_dream`` is ``diffusion-ner convert``; its code is in ``cli.convert``."""
 
 import sys
 
-from .cli.convert_dream import main
+from .cli.convert import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""The command ``python -m modeling.extract``; its code is in ``cli.extract``."""
+"""``python -m modeling.extract`` is ``diffusion-ner extract``; its code is in ``cli.extract``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The command ``python -m modeling.merge``; its code is in ``cli.merge``."""
+"""``python -m modeling.merge`` is ``diffusion-ner merge``; its code is in ``cli.merge``."""
 
 import sys
 

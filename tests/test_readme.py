@@ -134,8 +134,7 @@ def test_own_data_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (tmp_path / "my.jsonl").write_text(block, encoding="utf-8")
     words = shlex.split(command_with("train_sft.py", "my.jsonl"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [*words[1:], "--max_steps", "1", "--use_cpu"])
-    train_sft.main()
+    assert train_sft.main([*words[2:], "--max_steps", "1", "--use_cpu"]) == 0
     assert (tmp_path / "runs" / "mine" / "config.json").is_file()
 
 

@@ -1,8 +1,8 @@
 """Annotate a corpus on Ray Data, each document once, on this machine or a cluster.
 
-    python -m modeling.annotate --input texts.jsonl --output annotated --labels "person, place"
-    python -m modeling.annotate --input s3://bucket/texts --output s3://bucket/out --labels x --address auto
-    python -m modeling.annotate --check annotated
+    diffusion-ner annotate --input texts.jsonl --output annotated --labels "person, place"
+    diffusion-ner annotate --input s3://bucket/texts --output s3://bucket/out --labels x --address auto
+    diffusion-ner annotate --check annotated
 
 A run that was stopped, by whatever, goes on when the same command is given again. The output is a folder of
 Parquet files with id, text_hash (SHA-256), entities (start, end, text, label, score) and model_revision.
@@ -16,16 +16,22 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..canvas.template import check_types
+from .exits import execute, wrong_use
 from .flags import (
-    add_decoding_flags,
-    add_label_flags,
-    add_model_flags,
+    DECODING,
+    LABELS,
+    add_flag,
+    add_flags,
     decoding_options,
+    default_of,
+    given,
     positive_number,
 )
+from .parser import CommandParser
 
 if TYPE_CHECKING:
     from ..corpus.documents import Corpus
@@ -37,71 +43,73 @@ if TYPE_CHECKING:
 _EXIT_STATUS = """\
 exit status:
   0    all documents are annotated (--check: every id is there once)
-  1    some have dead letters (--check: the output is not what the input says)
-  2    wrong usage, or the run cannot begin or go on; given again, the same command goes on
+  1    some have dead letters, or the run cannot begin or go on; the same command goes on
+       (--check: the output is not what the input says)
+  2    wrong use: a flag, a value, a file or a model that the command line names
   130  interrupted
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """The options of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m modeling.annotate",
-        description="Annotate a corpus with entities on Ray Data, each document once.",
-        epilog=_EXIT_STATUS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = CommandParser(
+        "annotate",
+        '--input DATA ... --output OUT --labels "A, B" | --check OUT',
+        "Annotate a corpus with entities on Ray Data, each document once; given again, it goes on.",
+        """
+diffusion-ner annotate --input texts.jsonl --output annotated --labels "person, place"
+diffusion-ner annotate --check annotated
+""",
+        _EXIT_STATUS,
     )
     add = parser.add_argument
-    add(
-        "--input",
+    add_flag(
+        parser,
+        "input",
         nargs="+",
         metavar="DATA",
         help="files or folders of Parquet or JSON Lines: paths, s3://, gs://, hf://datasets/ORG/NAME",
     )
-    add("--output", metavar="OUT", help="folder to write, a path that all workers see, s3:// or gs://")
-    add("--check", metavar="OUT", help="compare an output with its input instead: is every id there once?")
-    add_label_flags(parser)
-    add("--text-column", default="text", metavar="NAME", help="of the input (default: text)")
-    add("--id-column", default="id", metavar="NAME", help="strings or whole numbers (default: id)")
-    add("--ids-by-place", action="store_true", help="call documents by file and place, not by a column")
-    add("--format", choices=("parquet", "jsonl"), help="of files whose names do not tell")
-    add_model_flags(parser)
-    add("--revision", metavar="REV", help="branch, tag or commit of a Hub model")
-    add_decoding_flags(parser)
-    add(
-        "--documents-per-part",
-        type=positive_number,
-        default=2000,
-        metavar="N",
-        help="what is handed to a worker at once and lost if it dies (default: 2000)",
+    add_flag(
+        parser,
+        "output",
+        type=str,
+        metavar="OUT",
+        help="folder to write, a path that all workers see, s3:// or gs://",
     )
-    add("--batch-tokens", type=positive_number, metavar="N", help="tokens that run at once on a worker")
-    add("--retries", type=int, choices=range(11), default=2, metavar="N", help="of a document (default: 2)")
-    add("--retry-failed", action="store_true", help="try parts with dead letters again")
+    add("--check", metavar="OUT", help="compare an output with its input instead: is every id there once?")
+    add_flags(parser, *LABELS, "model", "revision")
+    add_flag(
+        parser,
+        "device",
+        choices=("cpu", "cuda"),
+        metavar=None,
+        help="of the workers (default: cuda if the cluster has GPUs)",
+    )
+    add_flag(parser, "dtype", choices=("float32", "bfloat16"))
+    add_flags(parser, "quantize", *DECODING)
     add("--address", metavar="HOST:PORT", help="of a Ray cluster, or auto (default: Ray on this machine)")
     add("--workers", type=positive_number, metavar="N", help="models that run at once (default: all fit)")
-    add("--cores", type=positive_number, default=1, metavar="N", help="CPU cores of a worker (default: 1)")
-    add("--device", choices=("cpu", "cuda"), help="of the workers (default: cuda if the cluster has GPUs)")
+    rare = parser.rare.add_argument
+    rare("--cores", type=positive_number, metavar="N", help="CPU cores of a worker")
+    rare(
+        "--documents-per-part",
+        type=positive_number,
+        metavar="N",
+        help="what is handed to a worker at once and lost if it dies",
+    )
+    rare("--retry-failed", action="store_true", help="try parts with dead letters again")
+    rare("--ids-by-place", action="store_true", help="call documents by file and place, not by a column")
+    add_flags(parser, "text_field", "id_field", "batch_tokens", "retries")
+    add_flag(parser, "input_format", choices=("parquet", "jsonl"), metavar=None)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status (wrong usage: SystemExit with status 2)."""
-    parser = build_parser()
-    arguments = parser.parse_args(argv)
-    try:
-        _check_usage(arguments)
-    except ValueError as error:
-        parser.error(str(error))
-    try:
-        return _check(arguments.check) if arguments.check else _annotate(arguments)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return execute(
+        build_parser(), _run, argv, check=_check_usage, again=lambda arguments: "the same command goes on"
+    )
 
 
 def _check_usage(arguments: argparse.Namespace) -> None:
@@ -114,25 +122,37 @@ def _check_usage(arguments: argparse.Namespace) -> None:
     if arguments.labels is None:
         raise ValueError('no entity types given; name them, for example --labels "person, organization"')
     arguments.labels = check_types(arguments.labels)
+    if arguments.ids_by_place and arguments.id_field is not None:
+        raise ValueError("--ids-by-place and --id-field exclude each other; leave one out")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    return _check(arguments.check) if arguments.check else _annotate(arguments)
 
 
 def _check(address: str) -> int:
     from ..corpus.check import check
     from ..corpus.storage import Folder
 
-    verdict = check(Folder(address))
+    with wrong_use(ValueError, FileNotFoundError):
+        verdict = check(Folder(address))
     print(*verdict.lines(), sep="\n")
     return 0 if verdict.sound else 1
 
 
 def _annotate(arguments: argparse.Namespace) -> int:
+    from ..backbones.sources import resolve
     from ..corpus.documents import Columns, find_corpus
     from ..corpus.parts import drop_dead_letters
-    from ..corpus.settings import Settings, claim, revision_of
+    from ..corpus.settings import DOCUMENTS_PER_PART, Settings, claim, revision_of
     from ..corpus.storage import Folder
 
-    columns = Columns(arguments.text_column, None if arguments.ids_by_place else arguments.id_column)
-    corpus = find_corpus(arguments.input, columns, arguments.format)
+    columns = Columns(**given(arguments, text="text_field", id="id_field"))
+    if arguments.ids_by_place:
+        columns = replace(columns, id=None)
+    with wrong_use(ValueError, FileNotFoundError):
+        corpus = find_corpus(arguments.input, columns, arguments.input_format)
+        resolve(arguments.model)
     if corpus.passed_over:
         names = ", ".join(corpus.passed_over[:5])
         print(f"passed over {len(corpus.passed_over)} other files ({names})", file=sys.stderr)
@@ -140,23 +160,33 @@ def _annotate(arguments: argparse.Namespace) -> int:
         tuple(arguments.labels),
         arguments.model,
         revision_of(arguments.model, arguments.revision),
-        arguments.threshold,
+        _threshold(arguments),
         arguments.canvas,
         decoding_options(arguments),
         arguments.dtype,
         arguments.quantize,
         columns,
-        arguments.format,
-        arguments.documents_per_part,
+        arguments.input_format,
+        arguments.documents_per_part or DOCUMENTS_PER_PART,
     )
     output = Folder(arguments.output)
-    claim(output, settings, corpus, arguments.input)
+    with wrong_use(ValueError):
+        claim(output, settings, corpus, arguments.input)
     if arguments.retry_failed:
         print(f"{drop_dead_letters(output):,} parts with dead letters are tried again", file=sys.stderr)
-    return _run(arguments, settings, corpus, output)
+    return _work(arguments, settings, corpus, output)
 
 
-def _run(arguments: argparse.Namespace, settings: Settings, corpus: Corpus, output: Folder) -> int:
+def _threshold(arguments: argparse.Namespace) -> float:
+    """Return the threshold that was given, or the library's; the output's record names it."""
+    if arguments.threshold is not None:
+        return arguments.threshold
+    from ..extraction.extractor import EntityExtractor
+
+    return default_of(EntityExtractor.batch_predict_entities, "threshold")
+
+
+def _work(arguments: argparse.Namespace, settings: Settings, corpus: Corpus, output: Folder) -> int:
     """Annotate what is missing; the exit status is 1 if some documents have dead letters."""
     from tqdm import tqdm
 
@@ -177,8 +207,8 @@ def _run(arguments: argparse.Namespace, settings: Settings, corpus: Corpus, outp
         from ..corpus import job
         from ..corpus.annotator import Workload
 
-        workload = Workload(batch_tokens=arguments.batch_tokens, retries=arguments.retries)
-        cluster = job.Cluster(arguments.address, arguments.workers, arguments.cores, arguments.device)
+        workload = Workload(**given(arguments, "batch_tokens", "retries"))
+        cluster = job.Cluster(**given(arguments, "address", "workers", "cores", "device"))
         size = sum(fragment.size for fragment, _ in missing)
         with (
             job.connected(cluster) as pool,

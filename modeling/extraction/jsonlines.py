@@ -18,6 +18,7 @@ from ..canvas.template import check_types
 if TYPE_CHECKING:
     from .extractor import EntityExtractor
 
+TEXT_FIELD = "text"
 ANSWERED = ("entities", "line", "error")  # keys that an answer may add or replace
 Answer = list[dict[str, Any]] | str
 """The entities of a text, or why it cannot be used."""
@@ -33,6 +34,7 @@ class Row:
         record: the object on it, empty where none could be read.
         labels: the entity types to ask for.
         error: why the line cannot be used; empty if it can.
+        text: the text of a line that can be used.
     """
 
     line: int
@@ -40,12 +42,19 @@ class Row:
     record: Mapping[str, Any]
     labels: tuple[str, ...] = ()
     error: str = ""
+    text: str = ""
 
 
-def read_rows(lines: Iterable[bytes], labels: Sequence[str] = ()) -> Iterator[Row]:
+def read_rows(
+    lines: Iterable[bytes], labels: Sequence[str] = (), text_field: str = TEXT_FIELD
+) -> Iterator[Row]:
     """Read JSON Lines: objects with ``"text"``, perhaps ``"labels"`` that replace ``labels``, and other keys.
 
     Reads no further ahead than it yields. Blank lines are skipped but counted, a byte-order mark is allowed.
+
+    Args:
+        labels: of lines that have none of their own.
+        text_field: the key of the text.
     """
     for number, line in enumerate(lines, start=1):
         content = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
@@ -54,15 +63,24 @@ def read_rows(lines: Iterable[bytes], labels: Sequence[str] = ()) -> Iterator[Ro
         record: dict[str, Any] = {}
         try:
             record = read_object(content)
-            _check_text_key(record)
+            _check_text_key(record, text_field)
             asked = record.get("labels", labels)
             if not isinstance(asked, (list, tuple)):
                 raise ValueError(f"'labels' must be a list of strings, got {short(asked)}")
-            if not asked:
-                raise ValueError("no labels: give the line its own 'labels', or --labels for all lines")
-            yield Row(number, len(line), record, tuple(check_types(asked)))
+            yield Row(number, len(line), record, checked_labels(asked), text=record[text_field])
         except (ValueError, TypeError) as error:
             yield Row(number, len(line), record, error=str(error))
+
+
+def checked_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the labels of a line as the prompt will name them.
+
+    Raises:
+        TypeError, ValueError: there are none, or one cannot be asked for; the message says why.
+    """
+    if not labels:
+        raise ValueError("no labels: give the line its own 'labels', or --labels for all lines")
+    return tuple(check_types(labels))
 
 
 def read_record(content: bytes) -> dict[str, Any]:
@@ -102,12 +120,12 @@ def _number(literal: str) -> float:
     return number
 
 
-def _check_text_key(record: Mapping[str, Any]) -> None:
-    if "text" not in record:
-        raise ValueError(f"no 'text' among the keys {short(list(record))}")
-    if not isinstance(record["text"], str):
-        raise ValueError(f"'text' must be a string, got {short(record['text'])}")
-    check_encodable(record["text"])
+def _check_text_key(record: Mapping[str, Any], key: str = TEXT_FIELD) -> None:
+    if key not in record:
+        raise ValueError(f"no {key!r} among the keys {short(list(record))}")
+    if not isinstance(record[key], str):
+        raise ValueError(f"{key!r} must be a string, got {short(record[key])}")
+    check_encodable(record[key])
 
 
 def check_encodable(text: str) -> None:
@@ -166,7 +184,6 @@ def skip_answered(rows: Iterator[Row], answers: Iterable[bytes]) -> tuple[int, i
 def answer_rows(
     extractor: EntityExtractor,
     rows: Sequence[Row],
-    threshold: float = 0.0,
     batch_size: int | None = None,
     **options: Any,
 ) -> list[Answer]:
@@ -174,31 +191,29 @@ def answer_rows(
 
     Args:
         batch_size: how many of them run at once; default: all.
-        threshold: scores from 0 to 1; entities below it are left out.
         options: further keyword arguments of ``EntityExtractor.batch_predict_entities``.
     """
     usable = [row for row in rows if not row.error]
     size = batch_size or len(rows)
-    answers = iter(_predict(extractor, usable, threshold, size, options) if usable else [])
+    answers = iter(_predict(extractor, usable, size, options) if usable else [])
     return [row.error or next(answers) for row in rows]
 
 
 def _predict(
     extractor: EntityExtractor,
     rows: Sequence[Row],
-    threshold: float,
     batch_size: int,
     options: Mapping[str, Any],
 ) -> list[Answer]:
-    texts = [row.record["text"] for row in rows]
+    texts = [row.text for row in rows]
     labels = [list(row.labels) for row in rows]
     try:
-        return list(extractor.batch_predict_entities(texts, labels, threshold, batch_size, **options))
+        return list(extractor.batch_predict_entities(texts, labels, batch_size=batch_size, **options))
     except ValueError as error:
         # One text that the extractor refuses must not cost the others of its batch their answers.
         if len(rows) == 1:
             return [str(error)]
-        return [answer for row in rows for answer in _predict(extractor, [row], threshold, 1, options)]
+        return [answer for row in rows for answer in _predict(extractor, [row], 1, options)]
 
 
 def write_answer(row: Row, answer: Answer) -> str:

@@ -12,8 +12,8 @@ from tokenizers.pre_tokenizers import ByteLevel
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
 from modeling import load_model, load_tokenizer
-from modeling.cli.convert_dream import convert
-from modeling.cli.merge import merge
+from modeling.backbones.convert_dream import convert
+from modeling.backbones.merge import merge
 from modeling.custom_generate.settings import DiffusionSettings
 from modeling.training.checkpoints import write_model
 

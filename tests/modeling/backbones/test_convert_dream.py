@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from modeling import load_model, load_tokenizer
-from modeling.cli.convert_dream import convert, main
+from modeling.backbones.convert_dream import convert
+from modeling.cli.convert import main
 from modeling.custom_generate.settings import DiffusionSettings
 from tests.modeling.tiny import as_published, edit, tiny_dream
 

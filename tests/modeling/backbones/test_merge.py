@@ -11,7 +11,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from modeling import EntityExtractor, load_model
-from modeling.cli.merge import TOLERANCE, MergeError, main, merge
+from modeling.backbones.merge import TOLERANCE, MergeError, merge
+from modeling.cli.merge import main
 from modeling.custom_generate.settings import DiffusionSettings
 from modeling.training.checkpoints import write_model
 from tests.modeling.tiny import tiny_dream
@@ -85,5 +86,7 @@ def test_a_merge_that_changes_the_answers_leaves_nothing(adapter, tmp_path, monk
 def test_what_is_no_adapter_is_refused(adapter, tmp_path, capsys):
     assert main([str(adapter.parent / "base"), str(tmp_path / "merged")]) == 1
     assert "is no adapter (it has no adapter_config.json): nothing to merge" in capsys.readouterr().err
-    assert main([str(adapter), str(tmp_path)]) == 1
+    with pytest.raises(SystemExit) as stop:
+        main([str(adapter), str(tmp_path)])
+    assert stop.value.code == 2
     assert "exists; name a new folder" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import io
 import json
 import os
@@ -86,11 +88,24 @@ def test_help_comes_without_loading_torch():
         ([TEXT, "--labels", "person", "--canvas", "square"], "--canvas: invalid choice: 'square'"),
         ([TEXT, "--labels", "person", "--decoding", "guess"], "--decoding: invalid choice: 'guess'"),
         ([TEXT, "--labels", "person", "--output", "no/such/folder/x"], "there is no folder no/such/folder"),
-        ([TEXT, "--labels", "person", "--resume"], "--resume needs --output FILE and JSON Lines as input"),
-        (["-", "--labels", "person", "--resume"], "--resume needs --output FILE and JSON Lines as input"),
+        ([TEXT, "--labels", "person", "--resume"], "--resume needs --output FILE in JSON"),
+        (["-", "--labels", "person", "--resume"], "--resume needs --output FILE in JSON"),
         ([TEXT, "--labels", "person", "--adaptive", "magic"], "--adaptive: invalid choice: 'magic'"),
         ([TEXT, "--labels", "person", "--quantize", "int2"], "--quantize: invalid choice: 'int2'"),
         (["caf\udce9", "--labels", "person"], "no valid Unicode: lone surrogate at character 3"),
+        (["--labels", "a", "--input", str(REPOSITORY)], "is a folder; name one file"),
+        (
+            ["--labels", "a", "--input", __file__],
+            "the name does not tell the format; give --input-format jsonl",
+        ),
+        (["--labels", "a", "--output-format", "table", "-"], "table is for TEXT"),
+        (["--labels", "a", "--nested", "--output-format", "conll", TEXT], "has one tag a word"),
+        (["--labels", "a", "--json", "--output-format", "csv", TEXT], "exclude each other"),
+        (
+            ["--labels", "a", "--output", "x.csv", "--resume", "-"],
+            "--resume needs --output FILE in JSON Lines",
+        ),
+        (["--labels", "a", "--output", "x.jsonl.gz", "--resume", "-"], "not compressed"),
     ],
 )
 def test_wrong_usage_is_explained_and_ends_with_2(arguments, message, capsys):
@@ -113,8 +128,10 @@ def test_the_input_is_never_overwritten(tmp_path, capsys):
 
 
 def test_a_missing_input_file_is_named(tmp_path, capsys):
-    assert main(["--labels", "person", "--input", str(tmp_path / "none.jsonl")]) == 2
-    assert "none.jsonl" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main(["--labels", "person", "--input", str(tmp_path / "none.jsonl")])
+    assert stop.value.code == 2
+    assert "none.jsonl: there is no such file" in capsys.readouterr().err
 
 
 # Answers: the same as the library's.
@@ -276,6 +293,63 @@ def test_a_stream_needs_no_common_labels(tmp_path):
     first, second = read_lines(target)
     assert {e["label"] for e in first["entities"]} <= {"person"}
     assert second["error"].startswith("no labels")
+
+
+def test_tables_and_plain_text_go_in_and_out(extractor, tmp_path, capsys):
+    texts = [TEXT, 'Ada Lovelace, of London,\nmet "Bob".']
+    table = tmp_path / "in.csv"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("n", "body"), *enumerate(texts)])
+    packed = tmp_path / "in.txt.gz"
+    packed.write_bytes(gzip.compress(f"{TEXT}\n\nIt rained.\n".encode()))
+    expected = [
+        [(e["start"], e["end"], e["label"], e["text"]) for e in extractor.predict_entities(text, LABELS)]
+        for text in texts
+    ]
+    labels = ["--labels", json.dumps(LABELS)]
+    source = ["--input", str(table), "--text-field", "body"]
+
+    out = tmp_path / "out.jsonl.gz"
+    assert main([*labels, *source, "--output", str(out)]) == 0
+    lines = [json.loads(line) for line in gzip.decompress(out.read_bytes()).splitlines()]
+    assert [(line["n"], line["body"]) for line in lines] == [("0", texts[0]), ("1", texts[1])]
+    assert [
+        [(e["start"], e["end"], e["label"], e["text"]) for e in line["entities"]] for line in lines
+    ] == expected
+
+    out = tmp_path / "out.tsv"
+    assert main([*labels, *source, "--output", str(out)]) == 0
+    with out.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    found = [(int(r["line"]), int(r["start"]), int(r["end"]), r["label"], r["text"]) for r in rows]
+    assert found == [(2 + n, *entity) for n, own in enumerate(expected) for entity in own]
+
+    capsys.readouterr()
+    assert main([*labels, "--input", str(packed), "--output-format", "conll"]) == 0
+    tagged = capsys.readouterr().out
+    assert tagged.startswith("Tim\tB-person\nCook\tI-person\nvisited\tO\n")
+    assert tagged.endswith("\n\nIt\tO\nrained\tO\n.\tO\n\n")
+
+    assert main([*labels, "--limit", "1", "--input", str(packed)]) == 0
+    assert [json.loads(line)["text"] for line in capsys.readouterr().out.splitlines()] == [TEXT]
+    assert main([*labels, "--input", str(table)]) == 2
+    assert "no column 'text' in the header ('n', 'body')" in capsys.readouterr().err
+
+
+def test_a_damaged_archive_is_told(tmp_path, capsys):
+    packed = tmp_path / "in.txt.gz"
+    packed.write_bytes(gzip.compress(b"Ada\n" * 9000)[:-20])
+    assert main(["--labels", "person", "--input", str(packed), "--limit", "9999"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "Traceback" not in error
+
+
+def test_an_option_that_the_model_cannot_use_is_wrong_use(tmp_path, capsys):
+    target = tmp_path / "out.jsonl"
+    assert main(["--labels", "person", "--nested", TEXT, "--output", str(target)]) == 2
+    assert "nested=True needs canvas='completion'" in capsys.readouterr().err
+    assert not target.exists()
 
 
 def test_a_model_that_is_not_there_is_named_without_a_traceback(tmp_path, capsys):

@@ -135,7 +135,7 @@ def test_what_no_worker_can_do_ends_the_run_with_a_reason(address, model, tmp_pa
         (["--device", "cuda"], "error: --device cuda, but Ray sees no GPU"),
         (["--cores", "9"], "error: --cores 9 for a worker, but Ray has 2"),
     ):
-        assert main([*command[:3], str(tmp_path / own[0].strip("-")), *command[4:], *own]) == 2
+        assert main([*command[:3], str(tmp_path / own[0].strip("-")), *command[4:], *own]) == 1
         error = capfd.readouterr().err
         assert message in error
         assert "Traceback" not in error
@@ -151,6 +151,6 @@ def test_a_missing_ray_is_named_with_the_command_that_installs_it(model, tmp_pat
         f"'--model', {str(model)!r}, '--labels', 'person']))"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
-    assert result.returncode == 2
+    assert result.returncode == 1
     assert "pip install 'ray[data]>=2.60,<3'" in result.stderr
     assert "Traceback" not in result.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from modeling import EntityExtractor, load_model, load_tokenizer
 from modeling.backbones.pointer_init import pointer_settings
 from modeling.canvas.encoding import PromptEncoder
 from modeling.cli.extract import main as extract
+from modeling.cli.train import FINETUNE, with_config
 from modeling.training.arguments import DiffusionArguments
 from modeling.training.labelled import (
     SOURCE,
@@ -209,10 +210,10 @@ def test_a_trained_network_learns_a_new_type_from_a_file(trained, tmp_path):
         for row in toy_rows(16, seed=5)
     ]
     data.write_bytes(b"".join(lines(*records)))
-    words = train_sft.with_config(
+    words = with_config(
         flags(trained, data, tmp_path / "out", "--learning_rate", "3e-3", "--num_train_epochs", "40")
     )
-    assert words[:2] == ["--config", str(train_sft.FINETUNE)]
+    assert words[:2] == ["--config", str(FINETUNE)]
     parser = TrlParser([RunArguments, DiffusionArguments, ModelConfig])
     run(*parser.parse_args_and_config(words))
     log = json.loads((tmp_path / "out/training_log.json").read_text())
@@ -231,24 +232,23 @@ def test_a_trained_network_learns_a_new_type_from_a_file(trained, tmp_path):
     assert answers(trained) != gold
 
 
-def test_the_command_implies_its_configuration_and_names_bad_lines(trained, tmp_path, monkeypatch):
-    assert train_sft.with_config(["--config", "a.yaml", "--init", "mini"]) == [
+def test_the_command_implies_its_configuration_and_names_bad_lines(trained, tmp_path, capsys):
+    assert with_config(["--config", "a.yaml", "--init", "mini"]) == [
         "--config",
         "a.yaml",
         "--init",
         "mini",
     ]
-    assert train_sft.with_config(["--max_steps", "3"]) == ["--max_steps", "3"]
-    assert train_sft.with_config(["--init=mini"])[0] == "--config"
+    assert with_config(["--max_steps", "3"]) == ["--max_steps", "3"]
+    assert with_config(["--init=mini"])[0] == "--config"
     data = tmp_path / "my.jsonl"
     data.write_text('{"text": "Ann"}\n')
     for file, message in (
         (data, r"error: .*my\.jsonl: 1 of 1 lines\n  line 1: no 'entities'"),
         (tmp_path / "none.jsonl", r"error: there is no file .*none\.jsonl'; --data takes a JSON Lines file"),
     ):
-        monkeypatch.setattr(sys, "argv", ["train_sft.py", *flags(trained, file, tmp_path / "out")])
-        with pytest.raises(SystemExit, match=message):
-            train_sft.main()
+        assert train_sft.main(flags(trained, file, tmp_path / "out")) == 1
+        assert re.match(message, capsys.readouterr().err)
 
 
 def test_init_takes_trained_pointer_checkpoints_only(tokenizer, tmp_path):

@@ -1,17 +1,13 @@
 """Convert Dream as published to its native form, which transformers loads without remote modelling code.
 
-    python -m modeling.convert_dream Dream-org/Dream-v0-Base-7B runs/dream
-
 Only the configuration changes: the weight files are fetched or copied one after the other, byte for byte, and
 their SHA-256 is compared with the source's. Memory does not grow with the model. A run that was cut off is
 finished by the same command.
 """
 
-import argparse
 import hashlib
 import json
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +18,11 @@ from huggingface_hub import HfApi, hf_hub_download
 from safetensors import SafetensorError, safe_open
 from transformers import GenerationConfig, Qwen2ForCausalLM
 
-from ..backbones.dream import DREAM_TYPES, dream_settings, dream_to_qwen2
-from ..backbones.sources import read_json, resolve
-from ..backbones.tokenizer import load_tokenizer
 from ..custom_generate.settings import DiffusionSettings
 from ..training.checkpoints import write_generation
+from .dream import DREAM_TYPES, dream_settings, dream_to_qwen2
+from .sources import read_json, resolve
+from .tokenizer import load_tokenizer
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
@@ -101,7 +97,7 @@ def convert(
     load_tokenizer(origin, commit).save_pretrained(output)
     write_generation(output)
     record = {
-        "command": "python -m modeling.convert_dream",
+        "command": "diffusion-ner convert",
         "source": origin if commit else Path(origin).name,
         "commit": commit,
         "sha256": {shard.name: shard.sha256 for shard in shards},
@@ -176,27 +172,3 @@ def _sha256(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m modeling.convert_dream",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("source", help="Hub id or folder of a Dream repository as published")
-    parser.add_argument("output", type=Path, help="folder to write")
-    parser.add_argument("--revision", help="branch, tag or commit of the Hub repository")
-    options = parser.parse_args(argv)
-    try:
-        convert(options.source, options.output, options.revision, print)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"wrote {options.output}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
