@@ -102,6 +102,8 @@ def group_types(encoder: PromptEncoder, types: Sequence[str], limits: Limits) ->
     Raises:
         ValueError: one type alone takes more tokens than a prompt has for types, or none at all.
     """
+    if not types:
+        return []
     costs = [encoder.type_cost(name) for name in types]
     for name, cost in zip(types, costs, strict=True):
         if not cost:
