@@ -13,7 +13,7 @@ def values(column: Any) -> Any:
     Raises:
         TypeError: it is a whole table; the message says how to choose a column.
     """
-    if _is_table(column):
+    if is_table(column):
         raise TypeError(
             f"got a table of type {type(column).__name__}, with the columns "
             f'{", ".join(map(str, _columns(column)))[:200]}; choose one, for example table["text"]'
@@ -38,7 +38,7 @@ def _columns(table: Any) -> list[Any]:
     return list(named if named is not None else table.columns)
 
 
-def _is_table(value: Any) -> bool:
+def is_table(value: Any) -> bool:
     """Whether a value is a data frame, a data set or a table: it has named columns."""
     return any(
         not callable(getattr(value, name, None)) and getattr(value, name, None) is not None

@@ -1,7 +1,7 @@
 """Entities of any type out of any text: the class that users hold."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -128,8 +128,8 @@ class EntityExtractor:
                 entities.
             labels: the entity types to look for, up to 10,000 of them. Codes, plurals, ``snake_case`` and
                 the like are read as plain words, as ``extraction.label_names`` says; a mapping gives labels
-                with what each means, such as ``{"judge": "who decides in a court"}``. Results carry the
-                labels as they are given. Two labels that mean the same are refused.
+                with what each means (aligned canvas only), such as ``{"judge": "who decides in a court"}``.
+                Results carry the labels as they are given. Two labels that mean the same are refused.
             threshold: the least score of an entity returned, in [0, 1], or a mapping from labels to that of
                 each; its key ``"default"`` is for all others (0 without it).
             steps: denoising steps; default 1 on the aligned canvas, 8 on the completion canvas. With
@@ -185,7 +185,7 @@ class EntityExtractor:
                 texts run in smaller batches; default: no bound.
         """
         chosen = self.options(canvas, decoding, steps, threshold=least_score(threshold), **options)
-        texts, sets = _documents(texts, labels, threshold)
+        texts, sets = _documents(texts, labels, threshold, chosen.canvas)
         documents = [(own.names, text) for own, text in zip(sets, texts, strict=True)]
         found: list[list[Entity]] = [[] for _ in documents]
         for request, reading in self.read(documents, chosen, batch_size, batch_tokens):
@@ -243,7 +243,7 @@ class EntityExtractor:
         )
         if chosen.temperature == 0:
             raise ValueError("temperature must be above 0 to sample; at 0 all runs are alike")
-        texts, sets = _documents(texts, labels, threshold)
+        texts, sets = _documents(texts, labels, threshold, chosen.canvas)
         documents = [(own.names, text) for own, text in zip(sets, texts, strict=True)]
         count = positive("runs", scalar(runs))
         found: list[list[list[Entity]]] = [[[] for _ in range(count)] for _ in documents]
@@ -352,7 +352,7 @@ class EntityExtractor:
         """
         threshold = options.pop("threshold", 0.0)
         chosen = self.options(canvas, decoding, steps, threshold=least_score(threshold), **options)
-        _, (own,) = _documents([text], labels, threshold)
+        _, (own,) = _documents([text], labels, threshold, chosen.canvas)
         for request in plan(self.encoder, [(own.names, text)], self.limits):
             for step in self.runner.stream(request.prompt, chosen):
                 reading = self.runner.interpret([request.prompt], chosen, step)[0]
@@ -379,12 +379,12 @@ def _check_vocabulary(model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
         )
 
 
-def _documents(texts: Any, labels: Any, threshold: Any = 0.0) -> tuple[list[str], list[LabelSet]]:
+def _documents(texts: Any, labels: Any, threshold: Any, canvas: str) -> tuple[list[str], list[LabelSet]]:
     """Return checked texts and the labels of each."""
     if isinstance(texts, str):
         raise TypeError("texts must be a list of strings; for one text use predict_entities")
     texts = values(texts)
-    if isinstance(texts, str | bytes | dict) or not isinstance(texts, Iterable):
+    if not isinstance(texts, list):
         raise TypeError(f"texts must be a list of strings, got {texts!r:.60} of type {type(texts).__name__}")
     for number, text in enumerate(texts):
         if not isinstance(text, str):
@@ -394,4 +394,4 @@ def _documents(texts: Any, labels: Any, threshold: Any = 0.0) -> tuple[list[str]
                 f"text {number} has {len(text):,} characters, more than {MAX_TEXT_LENGTH:,}; "
                 "cut it into documents, for example its chapters"
             )
-    return texts, label_sets(labels, len(texts), threshold)
+    return texts, label_sets(labels, len(texts), threshold, canvas)

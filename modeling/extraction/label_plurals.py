@@ -7,7 +7,7 @@ _KEPT = frozenset(
     | {"headquarters", "jeans", "kudos", "lens", "means", "mess", "news", "overseas"}
     | {"pajamas", "pancreas", "pants", "proceeds", "remains", "rhinoceros", "savings", "scissors"}
     | {"series", "shorts", "species", "sunglasses", "texas", "thanks", "tongs", "trousers"}
-    | {"winnings", "works", "yes"}
+    | {"winnings", "works", "yes", "hours"}
 )
 _IRREGULAR = {
     "people": "person",

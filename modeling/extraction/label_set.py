@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from ..canvas.template import MAX_TYPE_LENGTH, check_types
@@ -29,10 +28,12 @@ class LabelSet:
         spellings: the caller's label of each name that the network reads, in the caller's order. No two
             names are alike and no two labels, so that a result tells its label.
         least: the least score of each name that has one of its own.
+        explained: the caller's labels that have a description.
     """
 
     spellings: Mapping[str, str]
     least: Mapping[str, float]
+    explained: Sequence[str] = ()
 
     @property
     def names(self) -> list[str]:
@@ -50,7 +51,7 @@ class LabelSet:
         return [{**slot, "symbol": self.spellings.get(slot["symbol"], slot["symbol"])} for slot in slots]
 
 
-def label_sets(labels: Any, texts: int, threshold: Any = 0.0) -> list[LabelSet]:
+def label_sets(labels: Any, texts: int, threshold: Any = 0.0, canvas: str = "aligned") -> list[LabelSet]:
     """Return the labels of each text.
 
     Args:
@@ -58,14 +59,25 @@ def label_sets(labels: Any, texts: int, threshold: Any = 0.0) -> list[LabelSet]:
             of mappings is one list of labels. Arrays, series and columns are lists too.
         texts: how many there are.
         threshold: see ``Threshold``.
+        canvas: ``"aligned"`` or ``"completion"``.
 
     Raises:
-        TypeError, ValueError: a label or a threshold is wrong, or there is no label at all; the message names
-            it and the fix.
+        TypeError, ValueError: a label or a threshold is wrong, there is no label at all, or a label has a
+            description on the completion canvas; the message names it and the fix.
     """
+    sets = _sets(labels, texts, threshold)
+    explained = [label for own in sets for label in own.explained]
+    if explained and canvas == "completion":
+        raise ValueError(
+            f"label {explained[0]!r} has a description, which the completion canvas cannot use: there the "
+            "network writes each name into its answer; use canvas='aligned', or the labels alone"
+        )
+    return sets
+
+
+def _sets(labels: Any, texts: int, threshold: Any) -> list[LabelSet]:
     labels = labels if isinstance(labels, str | Mapping) else values(labels)
-    per_text = isinstance(labels, list) and bool(labels) and _is_list(labels[0])
-    if not per_text:
+    if not is_list_of_lists(labels):
         shared = read_labels(labels, threshold)
         check_threshold(threshold, [shared])
         return [shared] * texts
@@ -89,6 +101,11 @@ def label_sets(labels: Any, texts: int, threshold: Any = 0.0) -> list[LabelSet]:
             raise type(error)(f"text {number}: {error}") from None
     check_threshold(threshold, sets)
     return sets
+
+
+def is_list_of_lists(labels: Any) -> bool:
+    """Return whether labels are lists for several texts, and no labels themselves."""
+    return isinstance(labels, list) and bool(labels) and _is_list(labels[0])
 
 
 def read_labels(labels: Any, threshold: Any = 0.0) -> LabelSet:
@@ -130,7 +147,8 @@ def read_labels(labels: Any, threshold: Any = 0.0) -> LabelSet:
                 f'{{{spellings[asked]!r}: "what it means", {label!r}: "what it means"}}'
             )
         spellings[asked] = label
-    return LabelSet(spellings, _least(spellings, threshold))
+    explained = [label for label, description in own if description]
+    return LabelSet(spellings, _least(spellings, threshold), explained)
 
 
 def least_score(threshold: Any) -> Any:
@@ -143,7 +161,7 @@ def least_score(threshold: Any) -> Any:
         return scalar(threshold)
     for label, given in threshold.items():
         value = scalar(given)
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
             raise ValueError(f"threshold of {label!r} must be a number in [0, 1], got {given!r}")
     return 0.0 if DEFAULT not in threshold else min(float(scalar(value)) for value in threshold.values())
 
