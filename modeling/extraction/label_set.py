@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..canvas.template import MAX_TYPE_LENGTH, check_types
 from .columns import scalar, values
-from .label_names import described, meaning, plain_name, say, tag_content, written_name
+from .label_names import DESCRIPTION_WORDS, described, meaning, plain_name, say, tag_content, written_name
 
 if TYPE_CHECKING:
     from .chunking import Entity
@@ -136,6 +136,14 @@ def read_labels(labels: Any, threshold: Any = 0.0) -> LabelSet:
         firsts.setdefault(key, (label, description))
     own = list(firsts.values())
     say((label, f"is read as {meaning(label)!r}") for label, _ in own if _is_news(label))
+    say(
+        (
+            label,
+            f"has a description of {len(description.split())} words, of which the first {DESCRIPTION_WORDS} are read",
+        )
+        for label, description in own
+        if len(description.split()) > DESCRIPTION_WORDS
+    )
     names = _distinct([label for label, _ in own])
     spellings: dict[str, str] = {}
     for name, (label, description) in zip(names, own, strict=True):

@@ -1,4 +1,4 @@
-"""Labels as users write them: names, plurals, descriptions, thresholds; results carry the caller's spelling."""
+"""Labels as users write them: names, plurals, descriptions, thresholds; results carry the same spelling."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_codes_are_said_once_and_can_be_silenced(caplog, monkeypatch):
     assert not caplog.records
 
 
-def test_descriptions_follow_the_name():
+def test_descriptions_follow_the_name(caplog):
     assert read_labels({"PER": "a human: who | lives.", "city": None}).names == [
         "person (a human, who / lives)",
         "city",
@@ -150,6 +150,9 @@ def test_descriptions_follow_the_name():
     listed = read_labels([{"person": "a human"}, {"label": "city", "description": "a town"}, "river"])
     assert listed.names == ["person (a human)", "city (a town)", "river"]
     assert described("x", "word " * 50).count("word") == label_names.DESCRIPTION_WORDS
+    with caplog.at_level(logging.WARNING, LOGGER.name):
+        read_labels({"gadget": "word " * 50})
+    assert "'gadget' has a description of 50 words, of which the first 12 are read" in caplog.text
     with pytest.raises(TypeError, match="the description of label 'person' must be a string, got 3"):
         read_labels({"person": 3})
     with pytest.raises(
