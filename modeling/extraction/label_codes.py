@@ -14,7 +14,7 @@ _ONTONOTES = {
     "FAC": "facility",
     "FACILITY": "facility",
     "ORGANIZATION": "organization",
-    "GPE": "geopolitical entity",
+    "GPE": "country or city",
     "LOCATION": "location",
     "PRODUCT": "product",
     "EVENT": "event",

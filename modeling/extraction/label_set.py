@@ -139,7 +139,8 @@ def read_labels(labels: Any, threshold: Any = 0.0) -> LabelSet:
     say(
         (
             label,
-            f"has a description of {len(description.split())} words, of which the first {DESCRIPTION_WORDS} are read",
+            f"has a description of {len(description.split())} words, "
+            f"of which the first {DESCRIPTION_WORDS} are read",
         )
         for label, description in own
         if len(description.split()) > DESCRIPTION_WORDS

@@ -27,7 +27,7 @@ PLAIN = {
     "S-ORG": "organization",
     "MISC": "miscellaneous",
     "FAC": "facility",
-    "GPE": "geopolitical entity",
+    "GPE": "country or city",
     "WORK_OF_ART": "work of art",
     "PHONE_NUMBER": "phone number",
     "EMAIL_ADDRESS": "email address",
