@@ -234,6 +234,11 @@ def _is_list(value: Any) -> bool:
 
 def _pairs(labels: Any) -> list[tuple[str, str]]:
     """Return (label, description) pairs; the description is empty where there is none."""
+    if isinstance(labels, str) and ("," in labels or ";" in labels):
+        parts = [part.strip() for part in labels.replace(";", ",").split(",") if part.strip()]
+        raise TypeError(
+            f"labels must be a list of strings, got the string {labels!r:.80}; write {parts!r:.200}"
+        )
     if isinstance(labels, Mapping):
         return [(label, _description(label, text)) for label, text in labels.items()]
     if not isinstance(labels, list) or not any(isinstance(one, Mapping) for one in labels):

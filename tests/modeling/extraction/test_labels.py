@@ -161,6 +161,11 @@ def test_descriptions_follow_the_name(caplog):
         label_sets({"person": "a human"}, 1, canvas="completion")
 
 
+def test_one_string_is_no_list():
+    with pytest.raises(TypeError, match=r"got the string 'person; city'; write \['person', 'city'\]"):
+        read_labels("person; city")
+
+
 def test_labels_of_their_own_may_be_empty():
     sets = label_sets([["person"], []], 2)
     assert [own.names for own in sets] == [["person"], []]
