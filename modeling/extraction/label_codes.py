@@ -1,7 +1,7 @@
 """What the usual codes of entity types mean, in plain words.
 
-A code is looked up without its letter case and with ``_`` for blanks and hyphens. To add a code, add it to its
-group.
+A code is looked up without its letter case and with ``_`` for blanks and hyphens. To add a code, add it to
+its group.
 """
 
 # CoNLL-2002 and CoNLL-2003, WikiNER, and the four types of most published taggers.
