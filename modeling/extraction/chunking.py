@@ -105,6 +105,8 @@ def group_types(encoder: PromptEncoder, types: Sequence[str], limits: Limits) ->
     Raises:
         ValueError: one type alone takes more tokens than a prompt has for types, or none at all.
     """
+    if not types:
+        return []
     if encoder.settings.type_blocks:
         types = sorted(types, key=lambda name: (name.casefold(), name))
     costs = [encoder.type_cost(name) for name in types]

@@ -1,7 +1,7 @@
 """Entities of any type out of any text: the class that users hold."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -13,11 +13,13 @@ from transformers import PreTrainedTokenizerBase
 from ..backbones.devices import checked_device
 from ..backbones.quantize import quantize_encoder
 from ..canvas.encoding import PromptEncoder
-from ..canvas.template import check_types
 from ..custom_generate.config import GROUNDED, positive
 from ..custom_generate.settings import DiffusionSettings
 from .chunking import Entity, Limits, Request, flat, nested, pack, plan, split
+from .columns import scalar, values
 from .decoder import CanvasRunner
+from .gliner_options import own_options
+from .label_set import Labels, LabelSet, Threshold, label_sets, least_score
 from .options import Options, checked_canvas, checked_options
 from .prediction import Reading
 
@@ -112,8 +114,8 @@ class EntityExtractor:
     def predict_entities(
         self,
         text: str,
-        labels: Sequence[str],
-        threshold: float = 0.0,
+        labels: Labels,
+        threshold: Threshold = 0.0,
         *,
         steps: int | None = None,
         decoding: str | None = None,
@@ -125,8 +127,12 @@ class EntityExtractor:
         Args:
             text: in any language, up to ``MAX_TEXT_LENGTH`` characters; a text without words has no
                 entities.
-            labels: the entity types to look for, as natural language names, up to 10,000 of them.
-            threshold: the least score of an entity returned, in [0, 1].
+            labels: the entity types to look for, up to 10,000 of them. Codes, plurals, ``snake_case`` and
+                the like are read as plain words, as ``extraction.label_names`` says; a mapping gives labels
+                with what each means (aligned canvas only), such as ``{"judge": "who decides in a court"}``.
+                Results carry the labels as they are given. Two labels that mean the same are refused.
+            threshold: the least score of an entity returned, in [0, 1], or a mapping from labels to that of
+                each; its key ``"default"`` is for all others (0 without it).
             steps: denoising steps; default 1 on the aligned canvas, 8 on the completion canvas. With
                 ``adaptive`` the most of them, default 4 and 8.
             decoding: of the completion canvas: ``"grounded"`` (only spans of the text, the default) or
@@ -157,8 +163,8 @@ class EntityExtractor:
     def batch_predict_entities(
         self,
         texts: Sequence[str],
-        labels: Sequence[str] | Sequence[Sequence[str]],
-        threshold: float = 0.0,
+        labels: Labels | Sequence[Labels],
+        threshold: Threshold = 0.0,
         batch_size: int = 16,
         *,
         steps: int | None = None,
@@ -170,24 +176,28 @@ class EntityExtractor:
         """Return the entities of each text; see ``predict_entities``.
 
         Args:
-            labels: one list of types for all texts, or one list for each text.
+            texts: a list, an array or a column of texts.
+            labels: one list of labels for all texts, or a list of lists, one for each text; a text whose list
+                is empty has no entities.
             batch_size: how many prompts run at once; it does not change the answers.
             batch_tokens: the most tokens (prompts and words, with padding) that run at once, so that long
                 texts run in smaller batches; default: no bound.
         """
-        chosen = self.options(canvas, decoding, steps, threshold=threshold, **options)
-        documents = _documents(texts, labels)
+        chosen = self.options(canvas, decoding, steps, threshold=least_score(threshold), **options)
+        texts, sets = _documents(texts, labels, threshold, chosen.canvas)
+        documents = [(own.names, text) for own, text in zip(sets, texts, strict=True)]
         found: list[list[Entity]] = [[] for _ in documents]
         for request, reading in self.read(documents, chosen, batch_size, batch_tokens):
-            found[request.document] += request.placed(reading.entities, chosen.threshold)
+            placed = request.placed(reading.entities, chosen.threshold)
+            found[request.document] += sets[request.document].named(placed)
         return [self._resolved(entities, chosen) for entities in found]
 
     def sample_entities(
         self,
         text: str,
-        labels: Sequence[str],
+        labels: Labels,
         runs: int = 10,
-        threshold: float = 0.0,
+        threshold: Threshold = 0.0,
         *,
         temperature: float = 1.0,
         seed: int | None = None,
@@ -214,9 +224,9 @@ class EntityExtractor:
     def batch_sample_entities(
         self,
         texts: Sequence[str],
-        labels: Sequence[str] | Sequence[Sequence[str]],
+        labels: Labels | Sequence[Labels],
         runs: int = 10,
-        threshold: float = 0.0,
+        threshold: Threshold = 0.0,
         batch_size: int = 16,
         *,
         temperature: float = 1.0,
@@ -228,20 +238,23 @@ class EntityExtractor:
     ) -> list[list[list[dict]]]:
         """Return for each text what ``sample_entities`` returns; ``batch_size`` counts the runs as rows."""
         chosen = self.options(
-            canvas, decoding, steps, threshold=threshold, temperature=temperature, **options
+            canvas, decoding, steps, threshold=least_score(threshold), temperature=temperature, **options
         )
         if chosen.temperature == 0:
             raise ValueError("temperature must be above 0 to sample; at 0 all runs are alike")
-        documents = _documents(texts, labels)
-        count = positive("runs", runs)
+        texts, sets = _documents(texts, labels, threshold, chosen.canvas)
+        documents = [(own.names, text) for own, text in zip(sets, texts, strict=True)]
+        count = positive("runs", scalar(runs))
         found: list[list[list[Entity]]] = [[[] for _ in range(count)] for _ in documents]
         for request, run, reading in self._read(documents, chosen, batch_size, batch_tokens, count):
-            found[request.document][run] += request.placed(reading.entities, chosen.threshold)
+            placed = request.placed(reading.entities, chosen.threshold)
+            found[request.document][run] += sets[request.document].named(placed)
         return [[self._resolved(entities, chosen) for entities in own] for own in found]
 
     def options(self, canvas: str | None, decoding: str | None, steps: int | None, **others: Any) -> Options:
-        """Return checked options, defaults filled in."""
-        return checked_options(self.settings, canvas or self.canvas, decoding, steps, others)
+        """Return checked options, defaults filled in; GLiNER's ``flat_ner`` and ``multi_label`` are known."""
+        canvas, own = own_options(canvas, {name: scalar(value) for name, value in others.items()})
+        return checked_options(self.settings, canvas or self.canvas, decoding, scalar(steps), own)
 
     def read(
         self,
@@ -267,9 +280,9 @@ class EntityExtractor:
         runs: int,
     ) -> Iterator[tuple[Request, int, Reading]]:
         """Yield every reading with its request and the number of its run."""
-        positive("batch_size", batch_size)
+        batch_size = positive("batch_size", scalar(batch_size))
         if batch_tokens is not None:
-            positive("batch_tokens", batch_tokens)
+            batch_tokens = positive("batch_tokens", scalar(batch_tokens))
         if options.temperature > 0 and options.seed is None:  # one seed for the whole call
             options = replace(options, seed=int(torch.randint(2**62, ())))
         pending = [(request, range(runs)) for request in plan(self.encoder, documents, self.limits)]
@@ -324,7 +337,7 @@ class EntityExtractor:
     def stream(
         self,
         text: str,
-        labels: Sequence[str],
+        labels: Labels,
         *,
         steps: int | None = None,
         decoding: str | None = None,
@@ -339,15 +352,18 @@ class EntityExtractor:
         streamed window after window; a completion that proves too long for its canvas starts again at step 1
         on a longer one.
         """
-        chosen = self.options(canvas, decoding, steps, **options)
-        for request in plan(self.encoder, _documents([text], labels), self.limits):
+        threshold = options.pop("threshold", 0.0)
+        chosen = self.options(canvas, decoding, steps, threshold=least_score(threshold), **options)
+        _, (own,) = _documents([text], labels, threshold, chosen.canvas)
+        for request in plan(self.encoder, [(own.names, text)], self.limits):
             for step in self.runner.stream(request.prompt, chosen):
                 reading = self.runner.interpret([request.prompt], chosen, step)[0]
-                entities = list(request.placed(reading.entities, chosen.threshold))
+                entities = list(own.named(request.placed(reading.entities, chosen.threshold)))
+                slots = self.runner.slots(request.prompt, chosen, step)
                 yield {
                     "step": step.number + 1,
                     "steps": chosen.steps,
-                    "slots": self.runner.slots(request.prompt, chosen, step),
+                    "slots": own.spelled(slots) if chosen.canvas == "aligned" else slots,
                     "entities": self._resolved(entities, chosen),
                 }
 
@@ -365,15 +381,13 @@ def _check_vocabulary(model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
         )
 
 
-def _documents(
-    texts: Iterable[str], labels: Sequence[str] | Sequence[Sequence[str]]
-) -> list[tuple[list[str], str]]:
-    """Return checked (types, text) pairs."""
+def _documents(texts: Any, labels: Any, threshold: Any, canvas: str) -> tuple[list[str], list[LabelSet]]:
+    """Return checked texts and the labels of each."""
     if isinstance(texts, str):
         raise TypeError("texts must be a list of strings; for one text use predict_entities")
-    if isinstance(texts, bytes | dict) or not isinstance(texts, Iterable):
+    texts = values(texts)
+    if not isinstance(texts, list):
         raise TypeError(f"texts must be a list of strings, got {texts!r:.60} of type {type(texts).__name__}")
-    texts = list(texts)
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise TypeError(f"text {number} must be a string, got {text!r:.60} of type {type(text).__name__}")
@@ -382,12 +396,4 @@ def _documents(
                 f"text {number} has {len(text):,} characters, more than {MAX_TEXT_LENGTH:,}; "
                 "cut it into documents, for example its chapters"
             )
-    if isinstance(labels, str) or not isinstance(labels, Iterable):
-        check_types(labels)  # raises
-    labels = list(labels)
-    if not labels or isinstance(labels[0], str):
-        types = check_types(labels)  # type: ignore[arg-type]
-        return [(types, text) for text in texts]
-    if len(labels) != len(texts):
-        raise ValueError(f"{len(texts)} texts but {len(labels)} lists of labels; give one list for each text")
-    return [(check_types(own), text) for own, text in zip(labels, texts, strict=True)]
+    return texts, label_sets(labels, len(texts), threshold, canvas)

@@ -7,13 +7,18 @@ The release puts this file and all it imports beside ``generate.py`` in a model'
 else of this project is: it may import nothing but its siblings, torch and transformers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from types import GeneratorType
 from typing import Any
 
+from torch.utils.data import Dataset
 from transformers import Pipeline
 
+from ..extraction.columns import is_table, values
 from ..extraction.decoder import Options
 from ..extraction.extractor import EntityExtractor
+from ..extraction.gliner_options import GLINER_OPTIONS
+from ..extraction.label_set import is_list_of_lists
 
 TASK = "zero-shot-ner"
 
@@ -21,9 +26,11 @@ TASK = "zero-shot-ner"
 class ZeroShotNerPipeline(Pipeline):
     """Entities of any type, as transformers' token classification shapes them.
 
-    Inputs are texts, or ``{"text": ..., "labels": [...]}`` where each text has labels of its own; a list, a
-    data set or a generator of either. ``labels`` and the options of ``EntityExtractor.predict_entities``
-    (``threshold``, ``steps``, ...) may be given to the pipeline or to a call.
+    Inputs are texts, or ``{"text": ..., "labels": [...]}`` where each text has labels of its own; a list, an
+    array, a series or a column of them, a ``KeyDataset``, a data set of ``datasets`` with a column ``text``
+    (and perhaps ``labels``), or a generator of either. ``labels`` and the options of
+    ``EntityExtractor.predict_entities`` (``threshold``, ``steps``, ...) may be given to the pipeline or to a
+    call.
     """
 
     _load_tokenizer: Any = True
@@ -38,13 +45,13 @@ class ZeroShotNerPipeline(Pipeline):
         self.extractor = EntityExtractor(self.model, tokenizer)
 
     def __call__(  # type: ignore[override]  # the base takes no second argument: it warns and drops it
-        self, inputs: Any, labels: Sequence[str] | None = None, **kwargs: Any
+        self, inputs: Any, labels: Any = None, **kwargs: Any
     ) -> Any:
         """Return the entities of a text, or an iterable of them for several.
 
         Args:
             inputs: see the class.
-            labels: the entity types to look for.
+            labels: the entity types to look for, or a list of them for each text of a list.
             kwargs: ``batch_size`` and the options of the class.
 
         Returns:
@@ -54,17 +61,25 @@ class ZeroShotNerPipeline(Pipeline):
         Raises:
             TypeError, ValueError: an argument is wrong; the message names it and the fix.
         """
-        if isinstance(inputs, list | tuple) and not inputs:
+        if is_table(inputs):
+            inputs = _rows(inputs)
+        elif not isinstance(inputs, str | Mapping | Dataset | GeneratorType):
+            inputs = values(inputs)
+        if isinstance(inputs, list) and not inputs:
             return []
         if labels is not None:
+            labels = labels if isinstance(labels, str | Mapping) else values(labels)
+            if isinstance(inputs, list) and is_list_of_lists(labels):
+                inputs, labels = _with_labels(inputs, labels), None
+        if labels is not None:
             kwargs["labels"] = labels
-        return super().__call__(list(inputs) if isinstance(inputs, tuple) else inputs, **kwargs)
+        return super().__call__(inputs, **kwargs)
 
     def _sanitize_parameters(
-        self, labels: Sequence[str] | None = None, **options: Any
+        self, labels: Any = None, **options: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         known = Options.__dataclass_fields__
-        unknown = sorted(set(options) - set(known))
+        unknown = sorted(set(options) - set(known) - set(GLINER_OPTIONS))
         if unknown:
             raise TypeError(f"unknown option {unknown[0]!r}; known are labels, {', '.join(known)}")
         return ({} if labels is None else {"labels": labels}), options, {}
@@ -73,16 +88,23 @@ class ZeroShotNerPipeline(Pipeline):
         """Return ``{"text", "labels"}``."""
         text, labels = input_, parameters.get("labels")
         if isinstance(input_, Mapping):
-            text, labels = input_.get("text"), input_.get("labels", labels)
+            own = input_.get("labels")
+            text, labels = input_.get("text"), labels if own is None else own
+        elif isinstance(labels, list) and not labels:
+            labels = None
         if labels is None:
             raise ValueError('no labels given; name the entity types, for example labels=["person", "place"]')
-        return {"text": text, "labels": labels}
+        return {"text": text, "labels": [labels] if isinstance(labels, Mapping) else labels}
 
     def _forward(self, input_tensors: dict[str, Any], **options: Any) -> Any:
         texts, labels = input_tensors["text"], input_tensors["labels"]
         if isinstance(texts, list):  # a batch: a list of types for each text
+            if all(isinstance(own, list) and not own for own in labels):
+                return {"entities": [[] for _ in texts]}
             found = self.extractor.batch_predict_entities(texts, labels, batch_size=len(texts), **options)
             return {"entities": found}
+        if isinstance(labels, list) and not labels:  # the text's own: nothing to look for
+            return {"entities": []}
         return {"entities": self.extractor.predict_entities(texts, labels, **options)}
 
     def postprocess(self, model_outputs: Any, **parameters: Any) -> list[dict[str, Any]]:
@@ -97,3 +119,25 @@ class ZeroShotNerPipeline(Pipeline):
             }
             for entity in model_outputs["entities"]
         ]
+
+
+def _rows(table: Any) -> Iterable[dict[str, Any]]:
+    """Yield the rows of a data set as inputs.
+
+    Raises:
+        TypeError: it is another kind of table, whose column must be chosen, or it has no column ``text``.
+    """
+    if not hasattr(table, "column_names") or "text" not in table.column_names or not hasattr(table, "map"):
+        values(table)  # raises
+    return ({key: row[key] for key in ("text", "labels") if key in row} for row in table)
+
+
+def _with_labels(texts: list[Any], labels: list[Any]) -> list[dict[str, Any]]:
+    """Return texts with labels of their own as inputs.
+
+    Raises:
+        ValueError: there are more or fewer lists of labels than texts.
+    """
+    if len(texts) != len(labels):
+        raise ValueError(f"{len(texts)} texts but {len(labels)} lists of labels; give one list for each text")
+    return [{"text": text, "labels": own} for text, own in zip(texts, labels, strict=True)]

@@ -8,7 +8,7 @@
 spaCy is optional: ``pip install -r requirements-spacy.txt``.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -16,8 +16,9 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span, Token
 from spacy.util import minibatch
 
-from ..canvas.template import check_types
+from ..extraction.columns import values
 from ..extraction.extractor import EntityExtractor
+from ..extraction.label_set import Labels, Threshold, label_sets, least_score
 
 NAME = "diffusion_ner"
 
@@ -30,19 +31,21 @@ class DiffusionNer:
 
     Args:
         extractor: what finds the entities.
-        labels: the entity types to look for.
-        threshold: the least score of an entity, in [0, 1].
+        labels, threshold: see ``EntityExtractor.predict_entities``.
         options: the other options of ``EntityExtractor.predict_entities``.
     """
 
     def __init__(
-        self, extractor: EntityExtractor, labels: Iterable[str], threshold: float = 0.0, **options: Any
+        self, extractor: EntityExtractor, labels: Labels, threshold: Threshold = 0.0, **options: Any
     ) -> None:
         self.extractor = extractor
-        self.labels = check_types(list(labels))
+        self.labels = labels if isinstance(labels, str | Mapping) else values(labels)
+        label_sets(self.labels, 1, threshold)
         self.threshold = threshold
         self.options = options
-        extractor.options(None, options.get("decoding"), options.get("steps"), threshold=threshold)
+        extractor.options(
+            None, options.get("decoding"), options.get("steps"), threshold=least_score(threshold)
+        )
 
     def __call__(self, doc: Doc) -> Doc:
         """Return the doc with its entities."""
@@ -107,9 +110,9 @@ def split_tokens(doc: Doc, places: set[int]) -> None:
 def create_component(
     nlp: Language,
     name: str,
-    labels: list[str],
+    labels: list[str] | dict[str, str],
     model: str | None,
-    threshold: float,
+    threshold: float | dict[str, float],
     steps: int | None,
     decoding: str | None,
     canvas: str | None,
@@ -129,7 +132,7 @@ def create_component(
         ValueError: no labels, or an option is wrong.
         OSError: the model cannot be loaded.
     """
-    check_types(labels)  # before the model loads
+    label_sets(labels, 1, threshold)  # before the model loads
     extractor = EntityExtractor.from_pretrained(model, device=device, canvas=canvas, revision=revision)
     return DiffusionNer(extractor, labels, threshold, steps=steps, decoding=decoding)
 

@@ -61,6 +61,37 @@ def test_texts_with_labels_of_their_own(pipe, extractor):
             assert alike(as_extracted(entities), wanted)
 
 
+def test_series_columns_and_data_sets(pipe, extractor):
+    pandas, datasets = pytest.importorskip("pandas"), pytest.importorskip("datasets")
+    from transformers.pipelines.pt_utils import KeyDataset
+
+    texts = TEXTS[:4]
+    expected = extractor.batch_predict_entities(texts, TYPES)
+    rows = datasets.Dataset.from_dict({"id": list(range(4)), "text": texts})
+    inputs = [pandas.Series(texts, index=[3, 1, 4, 5]), pandas.Series(texts).to_numpy(), rows["text"], rows]
+    for given in [*inputs, KeyDataset(rows, "text")]:
+        for batch_size in (1, 3):
+            found = list(pipe(given, labels=pandas.Series(TYPES), batch_size=batch_size))
+            assert len(found) == len(expected)
+            assert all(map(alike, map(as_extracted, found), expected))
+    with pytest.raises(TypeError, match="got a table of type DataFrame, with the columns text; choose one"):
+        pipe(pandas.DataFrame({"text": texts}), labels=TYPES)
+
+
+def test_labels_of_a_row_may_be_empty_described_or_for_each_text(pipe, extractor):
+    texts, own = TEXTS[:3], [TYPES[:1], [], TYPES[1:]]
+    expected = extractor.batch_predict_entities(texts, own)
+    for batch_size in (1, 2):
+        found = pipe(texts, labels=own, batch_size=batch_size)
+        assert all(map(alike, map(as_extracted, found), expected))
+    described = {"person": "a human", "city": None}
+    expected = extractor.batch_predict_entities(texts, described, {"person": 0.5})
+    found = pipe(texts, labels=described, threshold={"person": 0.5}, batch_size=2)
+    assert all(map(alike, map(as_extracted, found), expected))
+    with pytest.raises(ValueError, match="3 texts but 1 lists of labels"):
+        pipe(texts, labels=[TYPES])
+
+
 def test_labels_and_options_of_the_pipeline_itself(extractor):
     pipe = ZeroShotNerPipeline(
         model=extractor.model,
