@@ -1,7 +1,7 @@
 """The rows of a run: prompt/completion rows or entity rows, with what the batches need to know of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,17 +28,23 @@ class RunRows:
         return "prompt" in self.splits["train"].column_names
 
 
-def load_rows(source: str, config: str | None = None, only: Sequence[str] | None = None) -> RunRows:
+def load_rows(
+    source: str,
+    config: str | None = None,
+    only: Sequence[str] | None = None,
+    factors: Mapping[str, float] | None = None,
+) -> RunRows:
     """Load the rows of a run.
 
     Args:
         source: Hub id or folder of prompt/completion rows, or a folder of entity rows (``sources.json``).
         config: name of the Hub data set's configuration.
         only: names of the sources of entity rows to keep; default all.
+        factors: by source of entity rows, what its weight is multiplied by; default 1 each.
 
     Raises:
         FileNotFoundError, OSError: the data cannot be found or reached.
-        ValueError: there is no training split, or no such source.
+        ValueError: there is no training split, or no such source, or a factor is not above 0.
     """
     folder = Path(source)
     if not (folder / "sources.json").is_file():
@@ -62,7 +68,14 @@ def load_rows(source: str, config: str | None = None, only: Sequence[str] | None
         name: Inventory(tuple(entry.get("types", ())), entry.get("coarse") or {}, entry.get("related") or {})
         for name, entry in sources.items()
     }
-    weights = [float(sources[name].get("weight", 1.0)) for name in splits["train"]["source"]]
+    own = {name: float(entry.get("weight", 1.0)) for name, entry in sources.items()}
+    for name, factor in (factors or {}).items():
+        if name not in own:
+            raise ValueError(f"{source!r} has no source {name!r} to weigh; it has {', '.join(own)}")
+        if factor <= 0:
+            raise ValueError(f"the factor of source {name!r} must be above 0, got {factor}")
+        own[name] *= factor
+    weights = [own[name] for name in splits["train"]["source"]]
     return RunRows(splits, inventories, weights)
 
 

@@ -59,6 +59,10 @@ class RunArguments:
         default=None,
         metadata={"help": "Train on these sources of a folder of entity rows alone; default: all of them."},
     )
+    source_factors: list[str] | None = field(
+        default=None,
+        metadata={"help": "NAME=FACTOR each: draw the rows of this source so many times as often."},
+    )
     new_pointer_from: str | None = field(
         default=None,
         metadata={"help": "Folder or Hub id of a BERT encoder to make a new pointer network from."},
@@ -193,7 +197,9 @@ def run(run_args: RunArguments, args: DiffusionArguments, model_args: ModelConfi
             f"--sources {run_args.sources} goes with a folder of entity rows, not with {run_args.data!r}"
         )
     model, tokenizer = prepare_model(run_args, args, model_args)
-    rows = own or load_rows(run_args.data, run_args.data_config, run_args.sources)
+    rows = own or load_rows(
+        run_args.data, run_args.data_config, run_args.sources, _factors(run_args.source_factors)
+    )
     if own is not None:
         warn_of_long(own, PromptEncoder(tokenizer, DiffusionSettings.of(model)), run_args.max_length)
     feed = make_feed(model, tokenizer, rows, run_args, args.dataloader_num_workers)
@@ -201,6 +207,18 @@ def run(run_args: RunArguments, args: DiffusionArguments, model_args: ModelConfi
         trainer = make_trainer(model, tokenizer, rows, run_args, args, feed=feed)
         return _train(trainer, run_args.resume)
     return _train_mean(run_args, args, model_args, rows, feed)
+
+
+def _factors(given: list[str] | None) -> dict[str, float]:
+    """Return what NAME=FACTOR flags say."""
+    factors = {}
+    for flag in given or []:
+        name, _, factor = flag.rpartition("=")
+        try:
+            factors[name] = float(factor)
+        except ValueError:
+            raise ValueError(f"source_factors takes NAME=FACTOR, such as open_written=2, got {flag!r}") from None
+    return factors
 
 
 def _train(trainer: DiffusionTrainer, resume: bool) -> dict[str, float]:
