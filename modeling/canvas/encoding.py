@@ -1,13 +1,13 @@
 """Text to tokens and back to text: the prompt's ids with the place of every word, type and marker in it."""
 
 import re
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from transformers import PreTrainedTokenizerBase
 
+from ..custom_generate.forking import ForkSafeLock
 from ..custom_generate.settings import DiffusionSettings
 from .template import PROMPT_HEAD, PROMPT_TEXT, TYPE_SEPARATOR, render_prompt
 from .words import split_words
@@ -48,7 +48,7 @@ class PromptEncoder:
 
     tokenizer: PreTrainedTokenizerBase
     settings: DiffusionSettings
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _lock: ForkSafeLock = field(default_factory=ForkSafeLock, repr=False)
     _lossy: bool = field(init=False, default=False, repr=False)
     _costs: dict[str, int] = field(init=False, default_factory=dict, repr=False)
 

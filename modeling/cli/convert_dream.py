@@ -23,10 +23,10 @@ from safetensors import SafetensorError, safe_open
 from transformers import GenerationConfig, Qwen2ForCausalLM
 
 from ..backbones.load import DREAM_TYPES, dream_settings, dream_to_qwen2
+from ..backbones.saving import write_generation
 from ..backbones.sources import read_json, resolve
 from ..backbones.tokenizer import load_tokenizer
 from ..custom_generate.settings import DiffusionSettings
-from ..training.checkpoints import write_generation
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"

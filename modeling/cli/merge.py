@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 
 from ..backbones.load import load_model
+from ..backbones.saving import is_adapted, write_model
 from ..backbones.tokenizer import load_tokenizer
 from ..canvas.encoding import PromptEncoder
 from ..custom_generate.settings import DiffusionSettings
-from ..training.checkpoints import write_model
 
 RECORD = "merge.json"
 # The largest difference of two logits, as a share of the largest logit.
@@ -58,8 +57,8 @@ def merge(
     """
     if output.exists():
         raise ValueError(f"{output} exists; name a new folder, or remove it")
-    model = load_model(adapter, dtype=dtype, device_map=device or "cpu", revision=revision)
-    if not isinstance(model, PeftModel):
+    model: Any = load_model(adapter, dtype=dtype, device_map=device or "cpu", revision=revision)
+    if not is_adapted(model):
         raise ValueError(f"{str(adapter)!r} is no adapter (it has no adapter_config.json): nothing to merge")
     tokenizer = load_tokenizer(adapter, revision)
     settings = DiffusionSettings.of(model)

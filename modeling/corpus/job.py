@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ..backbones.extras import require
 from .annotator import Annotator, Outcome, Workload
 from .documents import Columns, Document, Fragment, Piece, pieces
 from .settings import Settings
@@ -25,14 +26,10 @@ from .storage import ASIDE, Folder, InputFile
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what dies is started again: no news to a user
 
-try:
-    import ray
-    import ray.data
-except ImportError as error:
-    raise ImportError(
-        "annotation runs on Ray Data, which is not installed: pip install 'ray[data]>=2.60,<3' "
-        "(or pip install -r requirements-ray.txt)"
-    ) from error
+require("ray", "ray")
+
+import ray  # noqa: E402
+import ray.data  # noqa: E402
 
 READERS = 2  # they are much faster than a model
 _BLOCKS = 1024  # of fragments

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 from ..custom_generate.loop_settings import LoopSettings
@@ -101,19 +102,20 @@ def checked_options(
             "text: leave decoding out, or choose canvas='completion'"
         )
     if steps is not None:
-        positive("steps", steps)
+        steps = positive("steps", steps)
     threshold = others.get("threshold", 0.0)
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+    if isinstance(threshold, bool) or not isinstance(threshold, Real) or not 0 <= threshold <= 1:
         raise ValueError(f"threshold must be a number in [0, 1], got {threshold!r}")
     seed = others.get("seed")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, Integral)):
         raise ValueError(f"seed must be a whole number, got {seed!r}")
+    seed = None if seed is None else int(seed)
     if seed is not None and not -(2**63) <= seed < 2**63:
         raise ValueError(f"seed must fit into 64 bits, got a number of {seed.bit_length()} bits")
     unknown = sorted(set(others) - set(Options.__dataclass_fields__))
     if unknown:
         raise TypeError(f"unknown option {unknown[0]!r}; known are {', '.join(Options.__dataclass_fields__)}")
-    others = dict(others)
+    others = {**others, "threshold": float(threshold), "seed": seed}
     adaptive = others.pop("adaptive", None)
     if isinstance(adaptive, bool):
         adaptive = DEFAULT_ADAPTIVE if adaptive else None
@@ -149,11 +151,11 @@ def checked_canvas(settings: DiffusionSettings, canvas: str) -> str:
 
 
 def positive(name: str, value: Any) -> int:
-    """Return a whole number of at least 1.
+    """Return a whole number of at least 1, of Python or of numpy.
 
     Raises:
         ValueError: it is not one.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-    return value
+    return int(value)
