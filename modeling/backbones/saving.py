@@ -68,7 +68,6 @@ def push_model(
     private: bool | None = None,
     revision: str | None = None,
     commit_message: str | None = None,
-    create_pr: bool = False,
 ) -> str:
     """Upload what ``write_model`` writes to a model repository, made if missing; return the commit's address.
 
@@ -77,9 +76,8 @@ def push_model(
     Args:
         repo_id: ``"organisation/name"``.
         private: of a repository made here; default: as the account has it.
-        revision: branch to commit to, made if missing; default: the main one.
+        revision: branch to commit to, which exists; default: the main one.
         commit_message: default: "Upload model".
-        create_pr: open a pull request instead of committing to the branch.
 
     Raises:
         huggingface_hub.errors.HfHubHTTPError: the Hub refuses, for example without a token.
@@ -89,16 +87,13 @@ def push_model(
     with TemporaryDirectory() as folder:
         write_model(model, tokenizer, Path(folder))
         api.create_repo(repo_id, private=private, exist_ok=True)
-        if revision is not None and not create_pr:
-            api.create_branch(repo_id, branch=revision, exist_ok=True)
         done = api.upload_folder(
             repo_id=repo_id,
             folder_path=folder,
             revision=revision,
             commit_message=commit_message or "Upload model",
-            create_pr=create_pr,
         )
-    return str(done.pr_url or done.commit_url)
+    return str(done.commit_url)
 
 
 def is_adapted(model: Any) -> bool:

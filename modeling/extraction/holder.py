@@ -73,7 +73,6 @@ class ModelHolder:
         private: bool | None = None,
         revision: str | None = None,
         commit_message: str | None = None,
-        create_pr: bool = False,
     ) -> str:
         """Upload what ``save_pretrained`` writes to the Hugging Face Hub, and return the commit's address.
 
@@ -82,9 +81,8 @@ class ModelHolder:
         Args:
             repo_id: ``"organisation/name"`` of a model repository, made if missing.
             private: of a repository made here; default: as the account has it.
-            revision: branch to commit to, made if missing; default: the main one.
+            revision: branch to commit to, which exists; default: the main one.
             commit_message: default: "Upload model".
-            create_pr: open a pull request instead of committing to the branch.
 
         Raises:
             ValueError: the weights are quantised.
@@ -99,7 +97,6 @@ class ModelHolder:
             private=private,
             revision=revision,
             commit_message=commit_message,
-            create_pr=create_pr,
         )
 
     def _check_saved(self) -> None:
