@@ -104,7 +104,8 @@ def checked_options(
     if steps is not None:
         steps = positive("steps", steps)
     threshold = others.get("threshold", 0.0)
-    if isinstance(threshold, bool) or not isinstance(threshold, Real) or not 0 <= threshold <= 1:
+    number = isinstance(threshold, Real) and not isinstance(threshold, bool)
+    if not number or not 0 <= float(threshold) <= 1:
         raise ValueError(f"threshold must be a number in [0, 1], got {threshold!r}")
     seed = others.get("seed")
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, Integral)):
