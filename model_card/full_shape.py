@@ -25,7 +25,7 @@ from transformers import Qwen2ForCausalLM
 
 from model_card.provenance import provenance
 from modeling import EntityExtractor, load_model, load_tokenizer
-from modeling.backbones.load import dream_to_qwen2
+from modeling.backbones.dream import dream_to_qwen2
 from modeling.canvas.template import render_completion, render_prompt
 from modeling.custom_generate.generate import generate
 from modeling.custom_generate.settings import DiffusionSettings

@@ -13,7 +13,7 @@ from transformers import Qwen2ForCausalLM
 from model_card.full_shape import DREAM_7B
 from model_card.speed_replay import Sentence, replay
 from modeling import EntityExtractor
-from modeling.backbones.load import (
+from modeling.backbones.dream import (
     DREAM_FIRST_MARKER,
     DREAM_INSIDE,
     DREAM_OUTSIDE,
