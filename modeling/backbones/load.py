@@ -130,8 +130,9 @@ def _load_network(
     if spread is not None:
         require("adapters", "accelerate")
     direct = device_map if find_spec("accelerate") else spread  # on the device at once, not by way of the CPU
+    network: Any = backbone.network  # whose hints take no None as a revision
     try:
-        model, loading = backbone.network.from_pretrained(
+        model, loading = network.from_pretrained(
             source,
             config=described,
             dtype=dtype or "auto",
