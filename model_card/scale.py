@@ -41,7 +41,7 @@ from model_card.scale_run import (
 )
 from model_card.speed_cuda import dream_network
 from modeling import load_tokenizer
-from modeling.training.checkpoints import write_model
+from modeling.backbones.saving import write_model
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

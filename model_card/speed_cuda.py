@@ -21,6 +21,7 @@ from modeling.backbones.dream import (
     dream_to_qwen2,
 )
 from modeling.canvas.encoding import EncodedPrompt
+from modeling.canvas.tensors import aligned_tensors, completion_tensors, prompt_tensors
 from modeling.canvas.words import split_words
 from modeling.custom_generate.config import DecodingConfig
 from modeling.custom_generate.grammar import Automaton, Grammar
@@ -29,7 +30,6 @@ from modeling.custom_generate.settings import DiffusionSettings
 from modeling.custom_generate.task import Task, make_task
 from modeling.extraction.options import Options
 from modeling.extraction.prediction import Reading, automaton_of, symbols_of
-from modeling.training.collator import aligned_tensors, completion_tensors, prompt_tensors
 
 TINY = {
     "hidden_size": 32,

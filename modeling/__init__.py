@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .backbones.load import load_model
     from .backbones.tokenizer import load_tokenizer
+    from .extraction.chunking import Limits
     from .extraction.extractor import EntityExtractor
 
-__all__ = ["EntityExtractor", "load_model", "load_tokenizer"]
+__version__ = "0.2.0"
+
+__all__ = ["EntityExtractor", "Limits", "load_model", "load_tokenizer"]
 
 _HOMES = {
     "EntityExtractor": ".extraction.extractor",
+    "Limits": ".extraction.chunking",
     "load_model": ".backbones.load",
     "load_tokenizer": ".backbones.tokenizer",
 }

@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from transformers import GenerationConfig, Qwen2ForCausalLM
 
 from ..custom_generate.settings import DiffusionSettings
-from ..training.checkpoints import write_generation
 from .dream import DREAM_TYPES, dream_settings, dream_to_qwen2
+from .saving import write_generation
 from .sources import read_json, resolve
 from .tokenizer import load_tokenizer
 

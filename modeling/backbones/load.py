@@ -3,18 +3,21 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import PeftModel, get_peft_model_state_dict
-from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from safetensors import SafetensorError, safe_open
 from transformers import GenerationConfig, PreTrainedModel
 
+from ..custom_generate.forking import guard_forks
 from ..custom_generate.network import encoder_of
 from ..custom_generate.settings import DiffusionSettings
+from .devices import Device
+from .extras import require
 from .registry import backbone_of
+from .saving import is_adapted
 from .sources import base_of, file_of, read_json, resolve
 from .weights import (
     WEIGHTS,
@@ -26,7 +29,11 @@ from .weights import (
     weight_files,
 )
 
+if TYPE_CHECKING:
+    from peft import PeftModel
+
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+SPREAD = ("auto", "balanced", "balanced_low_0", "sequential")  # device maps that accelerate makes
 _LAYER = re.compile(r"\.layers?\.\d+\.")
 
 
@@ -34,23 +41,25 @@ def load_model(
     path_or_id: str | Path | None = None,
     *,
     dtype: torch.dtype | str | None = None,
-    device_map: str | dict[str, Any] | None = None,
+    device_map: Device | dict[str, Any] | None = None,
     revision: str | None = None,
-) -> PreTrainedModel | PeftModel:
+) -> "PreTrainedModel | PeftModel":
     """Return a network that carries its diffusion settings in ``model.generation_config``, in eval mode.
 
     Args:
         path_or_id: folder or Hub id of a Dream repository as published, its native Qwen2 form, a
             BERT-shaped masked LM, a merged model or an adapter; None is the embedded default.
         dtype: of the weights; default as stored (fp32 for the embedded default, which is stored in bf16).
-        device_map: as in transformers.
+        device_map: a device, or as in transformers ``"auto"`` or a map, which spread the model.
         revision: of a Hub repository. An adapter's revision is not applied to its base.
 
     Raises:
         OSError: no such folder or repository, the Hub cannot be reached, or weights are missing or damaged.
         ValueError: not a masked-diffusion network: unknown architecture, no mask token, or causal; a file of
             it is not what it must be (see ``backbones.weights``); or ``dtype`` is none that weights can have.
+        ModuleNotFoundError: peft (for an adapter) or accelerate (to spread the model) is not installed.
     """
+    guard_forks()  # what follows computes
     dtype = checked_dtype(dtype)
     source = resolve(path_or_id)
     adapter = read_json(source, "adapter_config.json", revision)
@@ -101,7 +110,7 @@ def _load_network(
     source: str,
     config: dict[str, Any],
     dtype: torch.dtype | str | None,
-    device_map: str | dict[str, Any] | None,
+    device_map: Device | dict[str, Any] | None,
     revision: str | None,
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Return a full model and the diffusion settings of its architecture."""
@@ -117,12 +126,17 @@ def _load_network(
     skeleton = skeleton_of(source, backbone.network, described)
     if Path(source).is_dir():
         check_stored(source, files, skeleton)
+    spread = device_map if isinstance(device_map, dict) or device_map in SPREAD else None
+    if spread is not None:
+        require("adapters", "accelerate")
+    direct = device_map if find_spec("accelerate") else spread  # on the device at once, not by way of the CPU
+    network: Any = backbone.network  # whose hints take no None as a revision
     try:
-        model, loading = backbone.network.from_pretrained(
+        model, loading = network.from_pretrained(
             source,
             config=described,
             dtype=dtype or "auto",
-            device_map=device_map,
+            device_map=direct,
             revision=revision,
             use_safetensors=True,
             output_loading_info=True,
@@ -130,6 +144,8 @@ def _load_network(
     except RuntimeError:
         check_stored(source, files or [WEIGHTS], skeleton, revision)  # of the Hub's, which are here by now
         raise
+    if device_map is not None and direct is None:
+        model = model.to(device_map)
     missing = sorted(loading["missing_keys"])
     if missing:
         raise ValueError(
@@ -149,9 +165,10 @@ def _load_adapter(
     source: str,
     adapter: dict[str, Any],
     dtype: torch.dtype | str | None,
-    device_map: str | dict[str, Any] | None,
+    device_map: Device | dict[str, Any] | None,
     revision: str | None,
-) -> PeftModel:
+) -> "PeftModel":
+    require("adapters", "peft")
     base_id = base_of(source, adapter)
     if adapter.get("peft_type") != "LORA" or adapter.get("megatron_config") is not None:
         raise ValueError(
@@ -168,8 +185,11 @@ def _load_adapter(
     return model.eval()
 
 
-def _wrapped(base: Any, source: str, revision: str | None) -> PeftModel:
+def _wrapped(base: Any, source: str, revision: str | None) -> "PeftModel":
     """Return the base with its adapter, all of whose weights come from the adapter's file."""
+    from peft import PeftModel, get_peft_model_state_dict
+    from peft.utils import SAFETENSORS_WEIGHTS_NAME
+
     file = file_of(source, SAFETENSORS_WEIGHTS_NAME, revision)
     if file is None:
         raise OSError(
@@ -225,7 +245,7 @@ def _settle(model: Any, source: str, revision: str | None, defaults: dict[str, A
         settings.check_vocabulary(model.get_input_embeddings().weight.shape[0])
     except ValueError as error:
         raise ValueError(f"generation_config.json of {source!r}: {error}") from None
-    if not isinstance(model, PeftModel):
+    if not is_adapted(model):
         # Sampling defaults that a base brings (temperature, top_k) would reach generate silently.
         model.generation_config = GenerationConfig(
             bos_token_id=model.config.bos_token_id, eos_token_id=model.config.eos_token_id

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 
 from ..canvas.encoding import PromptEncoder
 from ..custom_generate.settings import DiffusionSettings
-from ..training.checkpoints import write_model
 from .load import load_model
+from .saving import is_adapted, write_model
 from .tokenizer import load_tokenizer
 
 RECORD = "merge.json"
@@ -54,7 +53,7 @@ def merge(
     if output.exists():
         raise ValueError(f"{output} exists; name a new folder, or remove it")
     model = load_model(adapter, dtype=dtype, device_map=device or "cpu", revision=revision)
-    if not isinstance(model, PeftModel):
+    if not is_adapted(model):
         raise ValueError(f"{str(adapter)!r} is no adapter (it has no adapter_config.json): nothing to merge")
     tokenizer = load_tokenizer(adapter, revision)
     settings = DiffusionSettings.of(model)

@@ -7,13 +7,13 @@ positions of its own: nothing tells the order of the types, and the text stands 
 """
 
 import re
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from transformers import PreTrainedTokenizerBase
 
+from ..custom_generate.forking import ForkSafeLock
 from ..custom_generate.settings import DiffusionSettings
 from .template import PROMPT_HEAD, PROMPT_TEXT, TYPE_SEPARATOR, render_prompt
 from .word_tokens import WordTokens, breaks_between
@@ -66,7 +66,7 @@ class PromptEncoder:
 
     tokenizer: PreTrainedTokenizerBase
     settings: DiffusionSettings
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _lock: ForkSafeLock = field(default_factory=ForkSafeLock, repr=False)
     _lossy: bool = field(init=False, default=False, repr=False)
     _costs: dict[str, int] = field(init=False, default_factory=dict, repr=False)
     _words: WordTokens = field(init=False, repr=False)

@@ -10,3 +10,7 @@ Ray Data's own checkpoints (``CheckpointConfig``, Ray 2.60) are not used: they k
 memory; a part whose task is retried after its commit and whose driver then dies loses its file while its ids
 stay marked as done; and what a worker writes after its driver died comes twice.
 """
+
+from ..backbones.extras import require
+
+require("ray", "fsspec", "pyarrow")

@@ -13,10 +13,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from shutil import copytree, ignore_patterns
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 
+from ..backbones.extras import require
 from .annotator import Annotator, Outcome, Workload
 from .documents import Columns, Document, Fragment, Piece, pieces
 from .settings import Settings
@@ -25,19 +28,16 @@ from .storage import ASIDE, Folder, InputFile
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what dies is started again: no news to a user
 
-try:
-    import ray
-    import ray.data
-except ImportError as error:
-    raise ImportError(
-        "annotation runs on Ray Data, which is not installed: pip install 'ray[data]>=2.60,<3' "
-        "(or pip install -r requirements-ray.txt)"
-    ) from error
+require("ray", "ray")
+
+import ray  # noqa: E402
+import ray.data  # noqa: E402
 
 READERS = 2  # they are much faster than a model
 _BLOCKS = 1024  # of fragments
 _PAUSES = (1, 5, 20)  # seconds, before a source that failed is asked again
 _PACKAGE = Path(__file__).resolve().parents[1]
+_NAME = __name__.split(".")[0]  # that this package goes by here: modeling in a clone, diffusion_ner installed
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,24 @@ def _join(cluster: Cluster) -> None:
             cores = max(os.cpu_count() or 1, (cluster.workers or 1) * cluster.cores)
             ray.init("local", num_cpus=cores, include_dashboard=False, **quiet)
             return
-        try:
-            ray.init(cluster.address, runtime_env={"py_modules": [str(_PACKAGE)]}, **quiet)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise ConnectionError(f"no Ray cluster at {cluster.address!r}: {error}") from None
+        with package_folder() as folder:
+            try:
+                ray.init(cluster.address, runtime_env={"py_modules": [str(folder)]}, **quiet)
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise ConnectionError(f"no Ray cluster at {cluster.address!r}: {error}") from None
+
+
+@contextmanager
+def package_folder(package: Path = _PACKAGE, name: str = _NAME) -> Iterator[Path]:
+    """Give a folder of this package with the name by which it is imported: so Ray sends it to its workers.
+
+    Only an editable installation has another name for its folder; it is copied.
+    """
+    if package.name == name:
+        yield package
+        return
+    with TemporaryDirectory() as work:
+        yield Path(copytree(package, Path(work) / name, ignore=ignore_patterns("__pycache__")))
 
 
 def _pool(cluster: Cluster) -> Pool:

@@ -5,7 +5,6 @@
 From then on every denoiser of the model runs packed; ``detach_engine`` goes back to the plain path.
 """
 
-import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 
 from .buckets import Bucket
+from .forking import ForkSafeLock
 from .network import Canvas, Prompt
 from .packed import Cache, PackedNetwork, unsupported
 from .segments import Packing
@@ -23,6 +23,8 @@ BUCKETS = 48  # recorded at a time; each holds some tens of megabytes
 
 class Engine:
     """A packed network and its recorded runs; may be shared between threads.
+
+    A copied or unpickled engine belongs to the copied model: it makes its network again at its first use.
 
     Args:
         model: see ``PackedNetwork``.
@@ -39,11 +41,43 @@ class Engine:
         float8: bool = False,
         graph_tokens: int | None = None,
     ) -> None:
-        self.network = PackedNetwork(model, compiled=compiled, float8=float8)
-        on_gpu = self.network.device.type == "cuda"
-        self.graph_tokens = (GRAPH_TOKENS if on_gpu else 0) if graph_tokens is None else graph_tokens
-        self.lock = threading.Lock()
+        self.__setstate__(
+            {
+                "model": model,
+                "options": {"compiled": compiled, "float8": float8, "graph_tokens": graph_tokens},
+            }
+        )
+        self._build()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Neither recorded runs nor compiled code travel, and the weights are the model's.
+        return {"model": self.model, "options": self.options}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.model, self.options = state["model"], state["options"]
+        self.lock = ForkSafeLock()
+        self._network: PackedNetwork | None = None  # the model of a copy is not whole yet
         self._buckets: OrderedDict[tuple[int, int, int, bool], Bucket] = OrderedDict()
+
+    def _build(self) -> None:
+        with self.lock:
+            if self._network is not None:
+                return
+            network = PackedNetwork(
+                self.model, compiled=self.options["compiled"], float8=self.options["float8"]
+            )
+            given = self.options["graph_tokens"]
+            on_gpu = network.device.type == "cuda"
+            self.graph_tokens: int = (GRAPH_TOKENS if on_gpu else 0) if given is None else given
+            self._network = network
+
+    @property
+    def network(self) -> PackedNetwork:
+        """The packed network."""
+        if self._network is None:
+            self._build()
+        assert self._network is not None
+        return self._network
 
     def open(self, prompt: Prompt, *, isolated: bool, reuse: bool, shifted: bool) -> "EngineBatch":
         """Return a batch to be run.
@@ -62,6 +96,7 @@ class Engine:
                 "the packed engine runs prompts whose types are one list (type_attention='joint'), not blocks; "
                 "load the model with engine='plain'"
             )
+        self._build()
         return EngineBatch(self, prompt, isolated=isolated, reuse=reuse, shifted=shifted)
 
     def bucket(self, tokens: int, slots: int, rows: int, isolated: bool) -> Bucket:

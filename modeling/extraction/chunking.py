@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Integral
 
 from ..canvas.encoding import EncodedPrompt, PromptEncoder
 from ..canvas.words import windows
@@ -71,11 +72,19 @@ class Limits:
         prompt_tokens: the most tokens of a prompt.
         types: the most types of a prompt.
         type_tokens: the most tokens that the types of a prompt take.
+
+    Raises:
+        ValueError: one is no whole number of at least 1.
     """
 
     prompt_tokens: int = 384
     types: int = 40
     type_tokens: int = 160
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+                raise ValueError(f"limits: {name} must be a whole number of at least 1, got {value!r}")
 
 
 def plan(

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from ..canvas.encoding import EncodedPrompt, PromptEncoder
+from ..canvas.tensors import aligned_tensors, completion_tensors, prompt_tensors
 from ..custom_generate.config import GROUNDED
 from ..custom_generate.grammar import Automaton, Grammar
 from ..custom_generate.network import Canvas, Prompt
@@ -16,7 +17,6 @@ from ..custom_generate.settings import DiffusionSettings
 from ..custom_generate.state import DenoisingStep
 from ..custom_generate.tagging import FIRST_MARKER, INSIDE, OUTSIDE
 from ..custom_generate.task import Task, context_of, make_task
-from ..training.collator import aligned_tensors, completion_tensors, prompt_tensors
 from .options import Options
 from .prediction import Reading, automaton_of, read_aligned, read_free, read_grounded, symbols_of
 

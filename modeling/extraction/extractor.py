@@ -10,27 +10,28 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from ..backbones.devices import checked_device
+from ..backbones.devices import Device, checked_device, default_device, default_dtype
 from ..backbones.quantize import quantize_encoder
 from ..canvas.encoding import PromptEncoder
 from ..custom_generate.config import GROUNDED, positive
+from ..custom_generate.forking import guard_forks, set_threads
 from ..custom_generate.settings import DiffusionSettings
 from .chunking import Entity, Limits, Request, flat, nested, pack, plan, split
 from .columns import scalar, values
 from .decoder import CanvasRunner
 from .gliner_options import own_options
+from .holder import ModelHolder
 from .label_set import Labels, LabelSet, Threshold, label_sets, least_score
 from .options import Options, checked_canvas, checked_options
 from .prediction import Reading
 
-_BACKBONES = f"{__name__.split('.')[0]}.backbones"
 MAX_TEXT_LENGTH = 5_000_000  # characters; planning its windows takes some 320 bytes for each
 
 
-class EntityExtractor:
+class EntityExtractor(ModelHolder):
     """Extracts entities of any type with one masked-diffusion network.
 
-    One extractor may be called from several threads at once.
+    One extractor may be called from several threads at once, and from the children of a fork.
 
     Args:
         model: as ``modeling.load_model`` returns it.
@@ -46,6 +47,7 @@ class EntityExtractor:
         canvas: str | None = None,
         limits: Limits | None = None,
     ) -> None:
+        guard_forks()
         self.model = model
         self.settings = DiffusionSettings.of(model)
         self.canvas = checked_canvas(self.settings, canvas or self.settings.canvas)
@@ -65,20 +67,22 @@ class EntityExtractor:
         cls,
         path_or_id: str | Path | None = None,
         *,
-        device: str | None = None,
+        device: Device | None = None,
         dtype: torch.dtype | None = None,
         canvas: str | None = None,
         revision: str | None = None,
         quantize: str | None = None,
         threads: int | None = None,
         engine: str | None = None,
+        limits: Limits | None = None,
     ) -> "EntityExtractor":
         """Load a model and return its extractor.
 
         Args:
             path_or_id: folder or Hub id (adapter, merged or full); None is the embedded default, which
                 needs no network.
-            device: such as ``"cuda"`` or ``"cpu"``; default: a GPU if there is one.
+            device: such as ``"cuda"`` or ``"cpu"``, a ``torch.device``, or the number of a GPU; ``"auto"``
+                spreads a model over what there is; default: a GPU if there is one.
             dtype: of the weights; default: bf16 on a GPU, fp32 on the CPU.
             canvas: see EntityExtractor.
             revision: branch, tag or commit of a Hub repository.
@@ -87,29 +91,26 @@ class EntityExtractor:
             threads: CPU threads of torch, in the whole process; default: as they are.
             engine: ``"packed"`` (for Dream's shape; an adapter is merged) or ``"plain"``; default: packed on
                 a GPU where the model can; see ``backbones.runtime``.
+            limits: see EntityExtractor.
 
         Raises:
             OSError, ValueError: see ``load_model``, ``backbones.quantize`` and ``backbones.runtime``; or the
                 device cannot be used here, or the tokenizer is another model's.
         """
         if threads is not None:
-            torch.set_num_threads(positive("threads", threads))
-        chosen = checked_device(device) or ("cuda" if torch.cuda.is_available() else "cpu")
-        if dtype is None:
-            dtype = torch.bfloat16 if chosen.startswith("cuda") else torch.float32
+            set_threads(positive("threads", threads))
+        chosen = checked_device(device) or default_device()
+        dtype = default_dtype(chosen) if dtype is None else dtype
         # By name: a published pipeline lacks the loaders, because transformers loads its model.
-        load_model = import_module(f"{_BACKBONES}.load").load_model
+        load_model = import_module("..backbones.load", __package__).load_model
         model = load_model(path_or_id, dtype=dtype, device_map=chosen, revision=revision)
         if quantize is not None:
             model = quantize_encoder(model, quantize)
-        model = import_module(f"{_BACKBONES}.runtime").with_engine(model, engine)
-        tokenizer = import_module(f"{_BACKBONES}.tokenizer").load_tokenizer(path_or_id, revision=revision)
-        return cls(model, tokenizer, canvas)
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the network's input embeddings."""
-        return self.model.get_input_embeddings().weight.device
+        model = import_module("..backbones.runtime", __package__).with_engine(model, engine)
+        tokenizer = import_module("..backbones.tokenizer", __package__).load_tokenizer(
+            path_or_id, revision=revision
+        )
+        return cls(model, tokenizer, canvas, limits)
 
     def predict_entities(
         self,

@@ -8,6 +8,7 @@ from ..custom_generate.config import COMPLETION, DecodingConfig, number, option,
 from ..custom_generate.settings import CANVASES, DiffusionSettings
 from ..custom_generate.unmasking import MODES
 from .chunking import OVERLAPS
+from .columns import scalar
 
 
 def _probability(name: str, value: Any) -> None:
@@ -68,7 +69,7 @@ def checked_options(
     unknown = sorted(set(others) - set(Options.__dataclass_fields__))
     if unknown:
         raise TypeError(f"unknown option {unknown[0]!r}; known are {', '.join(Options.__dataclass_fields__)}")
-    given: dict[str, Any] = {"decoding": decoding, "steps": steps, **others}
+    given = {name: scalar(value) for name, value in {"decoding": decoding, "steps": steps, **others}.items()}
     return Options(checked_canvas(settings, canvas), **given)
 
 

@@ -1,0 +1,5 @@
+"""Training; it needs the extra ``train``."""
+
+from ..backbones.extras import require
+
+require("train", "accelerate", "datasets", "peft", "trl")

@@ -2,19 +2,17 @@
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedTokenizerBase
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, sort_checkpoints
 from transformers.utils import logging
 
+from ..backbones.saving import trained_weights
+
 logger = logging.get_logger(__name__)
-GENERATION = Path(__file__).resolve().parents[1] / "custom_generate"
 MANIFEST, TRAINED, DENSITY = "complete.json", "trained_weights.safetensors", "time_density.json"
 # What a run needs to go on and nobody else does: leave it out of an upload (upload_folder's ignore_patterns).
 RESUME_ONLY = (
@@ -28,58 +26,6 @@ RESUME_ONLY = (
     TRAINED,
     DENSITY,
 )
-
-
-def write_model(
-    model: Any,
-    tokenizer: PreTrainedTokenizerBase | None,
-    folder: Path,
-    state_dict: Mapping[str, torch.Tensor] | None = None,
-    max_shard_size: str = "5GB",
-    adapter_dtype: torch.dtype | None = None,
-) -> None:
-    """Write a folder that loads by itself: weights, diffusion settings, tokenizer, the denoising loop.
-
-    An adapter is written alone. No file is a pickle.
-
-    Args:
-        model: a transformers model or a PEFT one.
-        tokenizer: the model's; None writes none.
-        folder: made if missing.
-        state_dict: the weights, if the model's own are spread over processes.
-        max_shard_size: the most bytes of one weight file.
-        adapter_dtype: in which an adapter's weights are stored; default as they are.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    options: dict[str, Any] = {}
-    if isinstance(model, PeftModel):
-        # The vocabulary never changes here, and peft would ask the Hub whether it did.
-        options["save_embedding_layers"] = False
-        if adapter_dtype is not None:
-            weights = trained_weights(model) if state_dict is None else state_dict
-            state_dict = {name: weight.to(adapter_dtype) for name, weight in weights.items()}
-    else:
-        options["max_shard_size"] = max_shard_size
-    model.save_pretrained(folder, state_dict=state_dict, **options)
-    model.generation_config.save_pretrained(folder)
-    if tokenizer is not None:
-        tokenizer.save_pretrained(folder)
-    write_generation(folder)
-
-
-def write_generation(folder: Path) -> None:
-    """Put the denoising loop where transformers looks for it in a checkpoint."""
-    shutil.copytree(
-        GENERATION,
-        folder / "custom_generate",
-        dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
-
-
-def trained_weights(model: Any) -> dict[str, torch.Tensor]:
-    """Return the weights that training changes, by their names in the state dict."""
-    return {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 def save_trained(model: Any, folder: Path) -> None:

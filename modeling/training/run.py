@@ -217,7 +217,9 @@ def _factors(given: list[str] | None) -> dict[str, float]:
         try:
             factors[name] = float(factor)
         except ValueError:
-            raise ValueError(f"source_factors takes NAME=FACTOR, such as open_written=2, got {flag!r}") from None
+            raise ValueError(
+                f"source_factors takes NAME=FACTOR, such as open_written=2, got {flag!r}"
+            ) from None
     return factors
 
 

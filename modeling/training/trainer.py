@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import rotate_checkpoints
 
+from ..backbones.saving import write_model
 from ..custom_generate.settings import DiffusionSettings
 from .arguments import DiffusionArguments
 from .batch import TrainingBatch
@@ -28,7 +29,6 @@ from .checkpoints import (
     load_trained,
     mark_complete,
     save_trained,
-    write_model,
 )
 from .faults import CheckpointNotWritten, stop_at_bad_loss
 from .inside import open_forward, run_inside

@@ -14,8 +14,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 from modeling import load_model, load_tokenizer
 from modeling.backbones.convert_dream import convert
 from modeling.backbones.merge import merge
+from modeling.backbones.saving import write_model
 from modeling.custom_generate.settings import DiffusionSettings
-from modeling.training.checkpoints import write_model
 
 SPECIAL = ["<|endoftext|>", "<|beginoftext|>", "<|mask|>"]
 SYMBOLS = 66  # rows for O, I and markers, which no token has

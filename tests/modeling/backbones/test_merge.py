@@ -12,9 +12,9 @@ from peft import LoraConfig, get_peft_model
 
 from modeling import EntityExtractor, load_model
 from modeling.backbones.merge import TOLERANCE, MergeError, merge
+from modeling.backbones.saving import write_model
 from modeling.cli.merge import main
 from modeling.custom_generate.settings import DiffusionSettings
-from modeling.training.checkpoints import write_model
 from tests.modeling.tiny import tiny_dream
 
 IDS = torch.tensor([[70, 80, 90, 64, 64]])

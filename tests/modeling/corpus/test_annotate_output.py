@@ -33,7 +33,7 @@ SIZE = 5
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, tokenizer) -> Path:
-    from modeling.training.checkpoints import write_model
+    from modeling.backbones.saving import write_model
 
     folder = tmp_path_factory.mktemp("annotator")
     write_model(tiny_pointer(folder / "encoder", tokenizer), tokenizer, folder / "model")

@@ -17,10 +17,10 @@ import pytest
 from pyarrow import parquet
 
 from modeling import EntityExtractor
+from modeling.backbones.saving import write_model
 from modeling.cli.annotate import main
 from modeling.corpus.parts import DEAD_LETTERS, finished_parts
 from modeling.corpus.storage import Folder
-from modeling.training.checkpoints import write_model
 from tests.conftest import REPOSITORY
 from tests.modeling.tiny import TYPES, tiny_pointer, toy_rows
 

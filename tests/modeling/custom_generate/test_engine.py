@@ -15,11 +15,11 @@ from torch.nn import functional
 from modeling import EntityExtractor
 from modeling.backbones.runtime import with_engine
 from modeling.canvas.encoding import PromptEncoder
+from modeling.canvas.tensors import aligned_tensors, prompt_tensors
 from modeling.custom_generate.engine import Engine, attach_engine, detach_engine
 from modeling.custom_generate.network import Canvas, Denoiser, Prompt
 from modeling.custom_generate.segments import Packing, padded_attention
 from modeling.custom_generate.settings import DiffusionSettings
-from modeling.training.collator import aligned_tensors, prompt_tensors
 from tests.modeling.tiny import TYPES, tiny_bert, tiny_dream
 
 TEXTS = ["alice met bob in paris .", "it rained", "the tiger saw the eagle and the horse left madrid ."]

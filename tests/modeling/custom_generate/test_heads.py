@@ -12,11 +12,11 @@ from peft import LoraConfig, get_peft_model
 
 from modeling.backbones.pointer_bert import PointerBert
 from modeling.canvas.encoding import PromptEncoder
+from modeling.canvas.tensors import prompt_tensors
 from modeling.custom_generate import heads
 from modeling.custom_generate.heads import candidate_logits, source_candidates, tag_candidates
 from modeling.custom_generate.network import Canvas, Prompt
 from modeling.custom_generate.settings import DiffusionSettings
-from modeling.training.collator import prompt_tensors
 from tests.modeling.tiny import TYPES, tiny_bert, tiny_dream, tiny_pointer
 
 TEXTS = ["alice met bob and bob met alice", "paris"]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from modeling.canvas.encoding import EncodedPrompt, PromptEncoder
+from modeling.canvas.tensors import aligned_tensors, prompt_tensors
 from modeling.custom_generate.network import (
     Canvas,
     Denoiser,
@@ -20,7 +21,6 @@ from modeling.custom_generate.network import (
     visibility,
 )
 from modeling.custom_generate.settings import DiffusionSettings
-from modeling.training.collator import aligned_tensors, prompt_tensors
 from tests.modeling.tiny import TYPES, tiny_bert, tiny_dream, tiny_pointer
 
 TEXTS = ["alice met bob in paris .", "it rained", "the tiger saw the eagle and the horse left madrid ."]

@@ -12,13 +12,14 @@ import torch
 from modeling.backbones.pointer_bert import TYPE_NAME, PointerBert
 from modeling.backbones.pointer_init import pointer_from_encoder
 from modeling.canvas.encoding import EncodedPrompt
+from modeling.canvas.tensors import prompt_tensors
 from modeling.custom_generate.engine import Engine
 from modeling.custom_generate.network import Prompt, visibility
 from modeling.custom_generate.settings import DiffusionSettings
 from modeling.extraction.chunking import Limits
 from modeling.extraction.extractor import EntityExtractor
 from modeling.training.batch import TrainingBatch
-from modeling.training.collator import EntityCollator, prompt_tensors
+from modeling.training.collator import EntityCollator
 from modeling.training.loss import DiffusionLoss
 from modeling.training.queries import QuerySampler
 from tests.modeling.tiny import INVENTORIES, LEXICON, save_encoder, toy_rows

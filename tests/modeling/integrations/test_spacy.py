@@ -92,3 +92,29 @@ def test_a_parse_survives_the_splitting(nlp):
 def test_without_labels_it_says_so(nlp):
     with pytest.raises(ValueError, match="no labels given; name at least one entity type"):
         spacy.blank("en").add_pipe("diffusion_ner")
+
+
+@pytest.mark.slow
+def test_docs_are_read_in_several_processes(nlp, trained):
+    """Under a time limit: workers are forked from a process that has computed with two threads."""
+    import multiprocessing
+    import signal
+
+    import torch
+
+    def too_long(*_) -> None:
+        raise TimeoutError("spaCy's workers do not answer")
+
+    own = spacy.blank("en")
+    own.add_pipe("diffusion_ner", config={"labels": TYPES, "model": str(trained), "device": "cpu"})
+    torch.set_num_threads(2)
+    expected = [entities_of(doc) for doc in own.pipe(TEXTS)]
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(240)
+    try:
+        assert [entities_of(doc) for doc in own.pipe(TEXTS, n_process=2, batch_size=4)] == expected
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        for worker in multiprocessing.active_children():
+            worker.terminate()

@@ -10,14 +10,12 @@ from hypothesis import strategies as st
 from modeling.backbones.pointer_init import pointer_settings
 from modeling.canvas.encoding import PromptEncoder
 from modeling.canvas.template import Mention, parse_completion
+from modeling.canvas.tensors import aligned_tensors, pad, prompt_tensors
 from modeling.custom_generate.tagging import FIRST_MARKER, INSIDE, OUTSIDE, spans_of
 from modeling.training.collator import (
     IGNORE,
     CompletionCollator,
     EntityCollator,
-    aligned_tensors,
-    pad,
-    prompt_tensors,
     room,
     scored_slots,
     tag_ids,
