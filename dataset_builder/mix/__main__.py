@@ -16,6 +16,11 @@ def main() -> None:
     parser.add_argument(
         "--output", type=Path, required=True, help="folder to write; an existing one is replaced"
     )
+    parser.add_argument("--ner-mix2", type=Path, metavar="DIR", help="folder of the further sets")
+    parser.add_argument("--open-types", type=Path, metavar="DIR", help="passages with open types")
+    parser.add_argument(
+        "--open-share", type=float, default=0.4, help="share of the drawn rows that have open types"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--validation", type=float, default=0.01, help="share of the texts held back")
     parser.add_argument(
@@ -34,6 +39,9 @@ def main() -> None:
             validation=arguments.validation,
             hold_out=tuple(arguments.hold_out),
             exclude=tuple(arguments.exclude),
+            ner_mix2=arguments.ner_mix2,
+            open_types=arguments.open_types,
+            open_share=arguments.open_share,
         )
     )
     columns = ("rows in", "rows", "ment. in", "mentions", "empty", "types")

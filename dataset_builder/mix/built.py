@@ -42,7 +42,12 @@ def passages(folder: Path, split: str = "train") -> Iterator[dict[str, Any]]:
             coarser = coarse[row["source"]]
             entities = []
             for entity in row["entities"]:
-                names = [entity["type"], *entity.get("also", ())]
+                names = entity_names(entity)
                 names += [coarser[name] for name in names if name in coarser]
                 entities += [{"type": name, "text": entity["text"]} for name in dict.fromkeys(names)]
             yield {"text": row["text"], "entities": entities}
+
+
+def entity_names(entity: dict[str, Any]) -> list[str]:
+    """All type names of an entity of a row: its type, other types and levels, each once."""
+    return list(dict.fromkeys((entity["type"], *(entity.get("also") or ()), *(entity.get("levels") or ()))))
