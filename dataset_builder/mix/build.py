@@ -19,13 +19,14 @@ from dataset_builder.mix.hashing import normalize_text, stable_hash
 from dataset_builder.mix.labels import LabelTable, load_tables
 from dataset_builder.mix.negatives import NegativeSampler, related_types
 from dataset_builder.mix.open_part import OpenPart, prepare_open, set_open_share
-from dataset_builder.mix.parts import TokenPart
+from dataset_builder.mix.parts import Part, TokenPart
 from dataset_builder.mix.pile import cut_long, cut_windows, read_passages
 from dataset_builder.mix.sources import PILE, SOURCES, Sentence, Source, read_source
 from dataset_builder.mix.write import write_mix
 
 EMPTY_SHARE = 0.15
 LISTED_NEGATIVES = 15
+SHOWS_FIELDS = 500
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,16 @@ def build_mix(settings: MixSettings) -> dict[str, Any]:
         settings.seed,
         settings.validation,
     )
-    parts = [*prepared, *opened]
-    return write_mix(settings.output, parts, settings.seed, settings.validation, settings.hold_out)
+    return write_mix(
+        settings.output, _ordered(prepared, opened), settings.seed, settings.validation, settings.hold_out
+    )
+
+
+def _ordered(prepared: Sequence[TokenPart], opened: Sequence[OpenPart]) -> list[Part]:
+    """Put one small source with levels first, for readers that infer a row's fields from the first ones."""
+    first = min(opened, key=lambda part: (len(part) < SHOWS_FIELDS, len(part)), default=None)
+    rest = [part for part in opened if part is not first]
+    return [*([] if first is None else [first]), *prepared, *rest]
 
 
 def _prepare_source(settings: MixSettings, source: Source, table: LabelTable) -> TokenPart:

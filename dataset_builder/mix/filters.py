@@ -226,7 +226,8 @@ def clean_mentions(sentence: Sentence, source: Source, tally: Tally) -> Sentence
 
     Returns:
         the sentence, with the types that nesting hides, or ``None`` if a mention was removed that is an
-        entity or holds some (too long, a clause): its words would be wrong negatives in a source that is exhaustive.
+        entity or holds some (too long, a clause): its words would be wrong negatives in a source that is
+        exhaustive.
     """
     tokens = sentence.tokens
     spans = []

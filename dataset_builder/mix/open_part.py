@@ -90,7 +90,7 @@ def render_passage(passage: Passage, source: str, absent: AbsentTypes, seed: int
         "text": passage.text,
         "entities": entities,
         "negatives": "listed",
-        "types": absent.sample(passage.mentions, f"{seed}:absent:{passage.id}"),
+        "types": absent.sample(passage, f"{seed}:absent:{passage.id}"),
         "exhaustive": True,
     }
 

@@ -11,6 +11,10 @@ class OpenMention:
     end: int
     types: tuple[str, ...]
 
+    def words(self, text: str) -> str:
+        """The words of the mention, in the form in which they are compared."""
+        return " ".join(text[self.start : self.end].casefold().split())
+
 
 @dataclass(frozen=True)
 class Passage:

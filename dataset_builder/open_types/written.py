@@ -11,7 +11,7 @@ from dataset_builder.open_types.passage import OpenMention, Passage
 
 MAX_TYPES = 3
 # Lower case, plain words of any alphabet: "maître d'", "d&b", "m.2 drive", "c++ library".
-_TYPE = re.compile(r"[^\W_A-Z]+(?:[ '’\-/&+.#]+[^\W_A-Z]+)*[+#.]*")
+_TYPE = re.compile(r"[^\W_A-Z]+(?:[ '’\-/&+.#]+[^\W_A-Z]+)*['’+#.]*")
 _VAGUE = frozenset(["other", "misc", "miscellaneous", "entity", "thing", "unknown"])
 _ESCAPE = re.compile(r"\\(.?)")
 _ESCAPES = {"n": "\n", "t": "\t", "\\": "\\"}
