@@ -1,9 +1,12 @@
 """Command line: ``python -m dataset_builder.mix --ner-mix DIR --pile FILE --output DIR``."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from dataset_builder.mix.build import MixSettings, build_mix
+from dataset_builder.mix.origins import differing_files
+from dataset_builder.open_types.layers import PACKAGE
 
 
 def main() -> None:
@@ -17,7 +20,17 @@ def main() -> None:
         "--output", type=Path, required=True, help="folder to write; an existing one is replaced"
     )
     parser.add_argument("--ner-mix2", type=Path, metavar="DIR", help="folder of the further sets")
-    parser.add_argument("--open-types", type=Path, metavar="DIR", help="passages with open types")
+    parser.add_argument(
+        "--open-types",
+        type=Path,
+        nargs="?",
+        const=PACKAGE,
+        metavar="DIR",
+        help="passages with open types: written/ and layers/ of DIR (without DIR: those of the repository)",
+    )
+    parser.add_argument(
+        "--open-texts", type=Path, metavar="DIR", help="plain-text files that some layers belong to"
+    )
     parser.add_argument(
         "--open-share", type=float, default=0.4, help="share of the drawn rows that have open types"
     )
@@ -30,20 +43,22 @@ def main() -> None:
         "--exclude", type=Path, nargs="+", default=[], metavar="FILE", help="texts to drop, one a line"
     )
     arguments = parser.parse_args()
-    report = build_mix(
-        MixSettings(
-            ner_mix=arguments.ner_mix,
-            pile=arguments.pile,
-            output=arguments.output,
-            seed=arguments.seed,
-            validation=arguments.validation,
-            hold_out=tuple(arguments.hold_out),
-            exclude=tuple(arguments.exclude),
-            ner_mix2=arguments.ner_mix2,
-            open_types=arguments.open_types,
-            open_share=arguments.open_share,
-        )
+    settings = MixSettings(
+        ner_mix=arguments.ner_mix,
+        pile=arguments.pile,
+        output=arguments.output,
+        seed=arguments.seed,
+        validation=arguments.validation,
+        hold_out=tuple(arguments.hold_out),
+        exclude=tuple(arguments.exclude),
+        ner_mix2=arguments.ner_mix2,
+        open_types=arguments.open_types,
+        open_texts=arguments.open_texts,
+        open_share=arguments.open_share,
     )
+    for line in differing_files(settings.files()):
+        print(f"warning: {line}", file=sys.stderr)
+    report = build_mix(settings)
     columns = ("rows in", "rows", "ment. in", "mentions", "empty", "types")
     print(" " * 27, *(f"{column:>8}" for column in columns))
     for name, source in report["sources"].items():

@@ -23,6 +23,7 @@ from dataset_builder.mix.parts import Part, TokenPart
 from dataset_builder.mix.pile import cut_long, cut_windows, read_passages
 from dataset_builder.mix.sources import PILE, SOURCES, Sentence, Source, read_source
 from dataset_builder.mix.write import write_mix
+from dataset_builder.open_types.texts import PLAIN_FILES, TextFolders
 
 EMPTY_SHARE = 0.15
 LISTED_NEGATIVES = 15
@@ -44,7 +45,8 @@ class MixSettings:
         sources: the annotated sets to use.
         ner_mix2: folder of the further sets, if they are used.
         further: the further sets to use.
-        open_types: folder of the passages with open types, if they are used.
+        open_types: folder of the passages with open types (``written/`` and ``layers/``), if they are used.
+        open_texts: folder of the plain-text files that some layers belong to; without it these are left out.
         open_share: share of the drawn rows that are passages with open types, in (0, 1).
     """
 
@@ -59,6 +61,7 @@ class MixSettings:
     ner_mix2: Path | None = None
     further: tuple[Source, ...] = FURTHER
     open_types: Path | None = None
+    open_texts: Path | None = None
     open_share: float = 0.4
 
     def __post_init__(self) -> None:
@@ -70,6 +73,16 @@ class MixSettings:
         unknown = sorted(set(self.hold_out) - set(known))
         if unknown:
             raise ValueError(f"unknown sources to hold out: {unknown}; known are {known}")
+
+    def files(self) -> dict[str, Path]:
+        """The file of every source."""
+        files = {PILE.name: self.pile}
+        files |= {source.name: self.ner_mix / f"{source.name}.jsonl.gz" for source in self.sources}
+        if self.ner_mix2 is not None:
+            files |= {source.name: self.ner_mix2 / f"{source.name}.jsonl.gz" for source in self.further}
+        if self.open_types is not None and self.open_texts is not None:
+            files |= {name: self.open_texts / file for name, file in PLAIN_FILES.items()}
+        return files
 
     @property
     def all_sources(self) -> tuple[Source, ...]:
@@ -107,7 +120,10 @@ def build_mix(settings: MixSettings) -> dict[str, Any]:
     tables = load_tables(settings.ner_mix / "label_map.json", (PILE, *settings.all_sources))
     prepared = [_prepare_pile(settings, tables[PILE.name])]
     prepared += [_prepare_source(settings, source, tables[source.name]) for source in settings.all_sources]
-    opened = prepare_open(settings.open_types, settings.pile) if settings.open_types is not None else []
+    opened = []
+    if settings.open_types is not None:
+        texts = TextFolders(settings.ner_mix, settings.ner_mix2, settings.pile, settings.open_texts)
+        opened = prepare_open(settings.open_types, texts)
     _deduplicate(opened, prepared, excluded)
     for part in prepared:
         cap = part.source.cap

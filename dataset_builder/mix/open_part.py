@@ -1,8 +1,9 @@
 """Passages with open types as sources of the mix: one for each genre, and one for all written passages."""
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ from dataset_builder.mix.filters import Tally
 from dataset_builder.mix.further import FURTHER
 from dataset_builder.mix.hashing import normalize_text
 from dataset_builder.mix.parts import TokenPart
-from dataset_builder.mix.pile import read_passages
 from dataset_builder.mix.sources import PILE, SOURCES, allows_commercial_use
 from dataset_builder.mix.write import in_validation
 from dataset_builder.open_types.absent import AbsentTypes
-from dataset_builder.open_types.annotated import read_annotated
 from dataset_builder.open_types.cutting import cut_long
+from dataset_builder.open_types.layers import join, read_layers
 from dataset_builder.open_types.passage import Passage
+from dataset_builder.open_types.texts import BOOKS, TEXTBOOKS, TextFolders
 from dataset_builder.open_types.written import read_written
 
 WRITTEN = "open_written"
@@ -24,11 +25,9 @@ _WRITTEN_LICENCE = "CC BY 4.0"
 LICENCES = {
     **{source.name: source.licence for source in (PILE, *SOURCES, *FURTHER)},
     "": _WRITTEN_LICENCE,
-    "classic_books": "public domain",
-    "openstax": "CC BY 4.0 and CC BY-NC-SA 4.0",
-    "openstax or pile_ner": f"CC BY 4.0 and CC BY-NC-SA 4.0 and {PILE.licence}",
+    BOOKS: "public domain",
+    TEXTBOOKS: "CC BY 4.0 and CC BY-NC-SA 4.0",
 }
-_FROM_PILE = "pile_ner"
 
 
 @dataclass
@@ -95,21 +94,24 @@ def render_passage(passage: Passage, source: str, absent: AbsentTypes, seed: int
     }
 
 
-def prepare_open(folder: Path, pile: Path) -> list[OpenPart]:
+def prepare_open(folder: Path, texts: TextFolders) -> list[OpenPart]:
     """Read the passages of a folder into sources.
 
     Sources are named ``open_<genre>``, and ``open_<genre>_restricted`` where a licence of the texts does not
-    allow commercial use or was not verified; written passages are ``open_written``.
+    allow commercial use or was not verified; written passages are ``open_written``. Layers whose text is not
+    in ``texts`` are left out, with a warning for each source.
 
     Args:
-        folder: ``annotated.jsonl.gz`` and ``written/``.
-        pile: the Pile-NER file, whose passages some texts are part of.
+        folder: ``written/`` and ``layers/``.
+        texts: where the texts of the layers are.
 
     Raises:
-        FileNotFoundError, ValueError: the folder lacks a file, or one is not in its form.
+        FileNotFoundError, ValueError: a folder lacks a file, or one is not in its form.
     """
-    annotated = read_annotated(folder / "annotated.jsonl.gz")
-    whole = [*read_written(folder / "written"), *_group_with_pile(annotated, pile)]
+    joined = join(read_layers(folder / "layers"), texts)
+    for line in joined.report():
+        warnings.warn(f"open types: {line}", stacklevel=2)
+    whole = [*read_written(folder / "written"), *joined.passages]
     passages = [window for passage in whole for window in cut_long(passage)]
     absent = AbsentTypes(passages)
     found: dict[str, list[Passage]] = defaultdict(list)
@@ -159,19 +161,3 @@ def _source_name(passage: Passage) -> str:
         return WRITTEN
     free = allows_commercial_use(LICENCES[passage.origin])
     return f"open_{passage.genre}" + ("" if free else "_restricted")
-
-
-def _group_with_pile(passages: Sequence[Passage], pile: Path) -> list[Passage]:
-    """Put texts that are part of a Pile-NER passage into one group with that passage's windows."""
-    whole = [
-        (passage.sentence.group, normalize_text("".join(passage.sentence.tokens)))
-        for passage in read_passages(pile, Tally())
-    ]
-    grouped = []
-    for passage in passages:
-        group = ""
-        if _FROM_PILE in passage.origin:
-            text = normalize_text(passage.text)
-            group = next((name for name, held in whole if text in held), "")
-        grouped.append(replace(passage, group=group))
-    return grouped

@@ -66,13 +66,18 @@ def read_passages(path: Path, tally: Tally) -> Iterator[Passage]:
                         "mention: not a sequence of words of its passage", f"{match['type']}: {mention}"
                     )
                 spans.extend(Span(start, end, match["type"]) for start, end in found)
-        identity = f"pile-{number}"
+        identity = passage_group(number)
         sentence = clean_mentions(Sentence(identity, PILE.name, tokens, tuple(spans), identity), PILE, tally)
         if sentence is None:
             continue
         remaining = {name for span in sentence.spans for name in (span.type, *span.also)}
         dropped = frozenset(span.type for span in spans) - remaining
         yield Passage(sentence, tuple(absent), dropped)
+
+
+def passage_group(number: int) -> str:
+    """The group, and the start of the ids, of all rows of a record of the file."""
+    return f"pile-{number}"
 
 
 def find_words(tokens: Sequence[str], words: tuple[str, ...]) -> list[tuple[int, int]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from dataset_builder.hub import UploadError, push_to_hub
-from dataset_builder.open_types.dataset import PACKAGE, write_dataset
+from dataset_builder.open_types.dataset import write_dataset
+from dataset_builder.open_types.layers import PACKAGE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,17 +7,20 @@ otherwise; mentions are moved to the characters of the source.
 import argparse
 import gzip
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dataset_builder.mix.detokenize import normalize_token
 from dataset_builder.mix.hashing import normalize_text
 from dataset_builder.mix.sources import PILE
 from dataset_builder.open_types.layers import Layer, text_hash, write_layers
 from dataset_builder.open_types.passage import OpenMention, flat
 from dataset_builder.open_types.texts import TEXTBOOKS, Document, TextFolders
 
+_PLACEHOLDER = re.compile(r"\{\{(?:USERNAME|URL)\}\}|\{@(.+?)@\}")
 _SEVERAL = {"openstax or pile_ner": (PILE.name, TEXTBOOKS)}
 
 
@@ -125,6 +128,30 @@ def _on(solid: str, place: int, after: str) -> int:
     return place
 
 
+def without_placeholders(row: dict[str, Any]) -> dict[str, Any]:
+    """Replace a labelled row's placeholders of tweets as the reader of the sets does; mentions move along."""
+    parts: list[str] = []
+    moved: list[int] = []
+    length = last = 0
+    for match in _PLACEHOLDER.finditer(row["text"]):
+        kept, shown = row["text"][last : match.start()], normalize_token(match[0])
+        parts += (kept, shown)
+        moved += range(length, length + len(kept))
+        length += len(kept)
+        inside = match.start(1) - match.start() if match[1] else 0
+        moved += (
+            length + min(max(place - inside, 0), len(shown)) for place in range(match.end() - match.start())
+        )
+        length += len(shown)
+        last = match.end()
+    parts.append(row["text"][last:])
+    moved += range(length, length + len(row["text"]) - last + 1)
+    entities = [
+        {**entity, "start": moved[entity["start"]], "end": moved[entity["end"]]} for entity in row["entities"]
+    ]
+    return {**row, "text": "".join(parts), "entities": entities}
+
+
 _ALIKE = str.maketrans("“”„‘’`–—−", "\"\"\"'''---")
 
 
@@ -150,7 +177,7 @@ def main() -> None:
     layers, missing = [], []
     with gzip.open(arguments.annotated, "rt", encoding="utf-8") as lines:
         for line in lines:
-            row = json.loads(line)
+            row = without_placeholders(json.loads(line))
             counts[row["kind"]] += 1
             layer = _layer(row, f"{row['kind']}-{counts[row['kind']]}", corpora, folders)
             if layer is None:

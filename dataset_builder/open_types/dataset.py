@@ -14,13 +14,12 @@ from huggingface_hub import DatasetCard, DatasetCardData
 
 from dataset_builder.mix.hashing import normalize_text
 from dataset_builder.mix.write import in_validation
-from dataset_builder.open_types.layers import Layer, read_layers
+from dataset_builder.open_types.layers import PACKAGE, Layer, read_layers
 from dataset_builder.open_types.passage import Passage
 from dataset_builder.open_types.written import read_written
 
 REPOSITORY = "diffusion-ner/open-types"
 LICENCE = "cc-by-4.0"
-PACKAGE = Path(__file__).parent
 # Five times the share that the training mix holds back: passages are drawn alike, so none of them is lost.
 VALIDATION = 0.05
 _SEED = 0

@@ -18,10 +18,14 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
+from dataset_builder.mix.hashing import normalize_text
+from dataset_builder.mix.pile import passage_group
+from dataset_builder.mix.sources import PILE
 from dataset_builder.open_types.passage import OpenMention, Passage
 from dataset_builder.open_types.texts import Document, TextFolders
 from dataset_builder.open_types.written import check_types
 
+PACKAGE = Path(__file__).parent  # its written/ and layers/ are the data
 _KEYS = {"id", "source", "row", "window", "hash", "mentions"}
 
 
@@ -153,7 +157,7 @@ def _at(layer: Layer, texts: Sequence[str], row: int) -> Passage | None:
         document.text[start:end],
         tuple(mentions),
         layer.source,
-        group="" if (first, last) == (0, len(document.positions)) else f"{layer.source}-{row}",
+        group=passage_group(row) if layer.source == PILE.name else normalize_text(document.text),
     )
 
 
