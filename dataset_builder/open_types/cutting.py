@@ -21,6 +21,9 @@ def cut_long(passage: Passage, longest: int = MAX_WORDS) -> list[Passage]:
     A cut is made at the last end of the best kind in the second half of what fits, never inside a mention.
     Windows have the passage's group and ids ``<id>.<number>``; white space around a cut is dropped.
 
+    Args:
+        longest: at least 2.
+
     Raises:
         ValueError: a mention leaves no place to cut.
     """
@@ -30,7 +33,7 @@ def cut_long(passage: Passage, longest: int = MAX_WORDS) -> list[Passage]:
     windows = []
     first = 0
     while len(words) - first > longest:
-        low, high = words[first + longest // 2][0], words[first + longest][0]
+        low, high = words[first + longest // 2 - 1][1], words[first + longest][0]
         cut = _cut(passage, low, high)
         if cut is None:
             cut = _cut(passage, words[first][1], high)
