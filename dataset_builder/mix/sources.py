@@ -25,8 +25,8 @@ class Sentence:
     """One tokenised row on its way through the builder.
 
     ``group`` names what must stay together in one split (rows of one passage); ``types`` are the listed
-    negative candidates of rows whose source has no closed inventory. ``hidden`` are types that may hold in the
-    row without being marked there, so that they are neither asked for nor absent.
+    negative candidates of rows whose source has no closed inventory. ``hidden`` are types that may hold in
+    the row without being marked there, so that they are neither asked for nor absent.
     """
 
     id: str

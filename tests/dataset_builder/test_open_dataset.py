@@ -73,8 +73,8 @@ def test_counts_of_card_and_datasheet_come_from_the_data(data: Path) -> None:
     head = yaml.safe_load(card.split("---")[1])
     assert head["license"] == "cc-by-4.0"
     assert [file["split"] for file in head["configs"][0]["data_files"]] == ["train", "validation"]
-    assert "| bills | 60 | 240 | 5 | 7 |" in card
-    assert "| notes | 30 | 120 | 5 | 7 |" in card
+    assert "| bills | 60 | 240 | 5 | 9 |" in card
+    assert "| notes | 30 | 120 | 5 | 9 |" in card
     assert "| wiki | 1 | 1 | 2 |" in card
     assert "90 English passages" in card
     assert "code (90), colour (90), date (90)" in card
