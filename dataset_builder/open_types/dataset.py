@@ -24,6 +24,7 @@ LICENCE = "cc-by-4.0"
 VALIDATION = 0.05
 _SEED = 0
 _LAYERS = "layers"
+_EXAMPLE_LENGTH = 120
 _SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -137,7 +138,7 @@ def render_documents(splits: dict[str, list[Passage]], layers: Sequence[Layer]) 
     written = [passage for own in splits.values() for passage in own]
     example = min(
         (passage for passage in written if "\n" not in passage.text and len(passage.mentions) >= 4),
-        key=lambda passage: (len(passage.text), passage.id),
+        key=lambda passage: (abs(len(passage.text) - _EXAMPLE_LENGTH), passage.id),
         default=None,
     )
     values: dict[str, Any] = {

@@ -7,6 +7,7 @@ import pytest
 
 from dataset_builder.mix.build import MixSettings, build_mix
 from dataset_builder.mix.built import passages as built_passages
+from dataset_builder.mix.built import read_sources
 from dataset_builder.mix.filters import Tally
 from dataset_builder.mix.further import FURTHER
 from dataset_builder.mix.hashing import normalize_text, stable_hash
@@ -91,7 +92,7 @@ def test_a_text_with_open_types_stands_there_alone(open_settings: MixSettings) -
 
 def test_open_rows_are_the_share_of_the_draws(open_settings: MixSettings) -> None:
     build_mix(replace(open_settings, open_share=0.25))
-    sources = built_sources(open_settings)
+    sources = read_sources(open_settings.output)
     draws = {"open": 0.0, "other": 0.0}
     for row in rows(open_settings.output / "train.jsonl.gz"):
         kind = "open" if row["source"].startswith("open_") else "other"
@@ -99,12 +100,6 @@ def test_open_rows_are_the_share_of_the_draws(open_settings: MixSettings) -> Non
     assert draws["open"] / sum(draws.values()) == pytest.approx(0.25, abs=1e-3)
     with pytest.raises(ValueError, match="open_share is 1"):
         replace(open_settings, open_share=1)
-
-
-def built_sources(settings: MixSettings) -> dict[str, dict[str, object]]:
-    from dataset_builder.mix.built import read_sources
-
-    return read_sources(settings.output)
 
 
 def test_levels_of_a_tokenised_set_run_from_rare_to_frequent(open_settings: MixSettings) -> None:
