@@ -77,7 +77,7 @@ def test_counts_of_card_and_datasheet_come_from_the_data(data: Path) -> None:
     assert "| notes | 30 | 120 | 5 | 9 |" in card
     assert "| wiki | 1 | 1 | 2 |" in card
     assert "90 English passages" in card
-    assert "code (90), colour (90), date (90)" in card
+    assert "invoice number (90), code (90), date (90), colour (90), hat (90)." in card
     assert "90 passages in 2 files, with 360 mentions of 5 type names" in sheet
     assert not sheet.startswith("---")
     fewer = render_documents(split_passages(passages[:59]), read_layers(data / "layers"))
