@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dataset_builder.mix.sources import allows_commercial_use
+
 
 def read_sources(folder: Path) -> dict[str, dict[str, Any]]:
     """Return what ``sources.json`` says of each source.
@@ -24,6 +26,11 @@ def type_names(folder: Path) -> list[str]:
     sources = read_sources(folder).values()
     names = {name for source in sources for name in source["types"]}
     return sorted(names | {coarse for source in sources for coarse in (source.get("coarse") or {}).values()})
+
+
+def free_sources(folder: Path) -> list[str]:
+    """Return the names of the sources whose licence allows commercial use, in the order of the mix."""
+    return [name for name, entry in read_sources(folder).items() if allows_commercial_use(entry["licence"])]
 
 
 def passages(folder: Path, split: str = "train") -> Iterator[dict[str, Any]]:

@@ -40,7 +40,7 @@ class Corpus:
             self._starts.append(length)
             length += len(key) + 1
         self._all = " ".join(keys)
-        self._number = {}
+        self._number: dict[str, int] = {}
         for number, key in enumerate(keys):
             self._number.setdefault(key, number)
 

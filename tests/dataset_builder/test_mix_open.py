@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from dataset_builder.mix.build import MixSettings, build_mix
+from dataset_builder.mix.built import free_sources, read_sources
 from dataset_builder.mix.built import passages as built_passages
-from dataset_builder.mix.built import read_sources
 from dataset_builder.mix.filters import Tally
 from dataset_builder.mix.further import FURTHER
 from dataset_builder.mix.hashing import normalize_text, stable_hash
@@ -200,6 +200,12 @@ def test_a_long_passage_is_cut_at_sentences() -> None:
     assert sum(len(window.spans) for window in windows) == 5
     assert {window.group for window in windows} == {"p"}
     assert cut_long(sentence, 25) == [sentence]
+
+
+def test_sources_that_allow_commercial_use(open_settings: MixSettings) -> None:
+    build_mix(open_settings)
+    free = ["aptner", "snips_slots", "webnlg_distant", "elevant_entities", "maintie_gold", "open_written"]
+    assert free_sources(open_settings.output) == free
 
 
 def test_licences() -> None:
