@@ -1,5 +1,6 @@
 """Gets the source from the Hub, and uploads a built data set to it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -11,6 +12,7 @@ from dataset_builder.source import SourceError
 
 SOURCE_REPOSITORY = "Universal-NER/Pile-NER-type"
 SOURCE_FILE = "train.json"
+SHARDS = tuple(f"{name}/*.parquet" for name in CONFIGS)
 
 # What the Hub client raises. Its transport's own error class comes from another package in each major
 # version, but is always a base of the client's.
@@ -38,15 +40,16 @@ def download_source() -> Path:
         ) from error
 
 
-def push_to_hub(folder: Path, repository: str, private: bool = False) -> str:
+def push_to_hub(folder: Path, repository: str, private: bool = False, shards: Sequence[str] = SHARDS) -> str:
     """Upload a data set in one commit and return the commit's address.
 
     Shards that an earlier version had and this one has not are deleted.
 
     Args:
-        folder: what :func:`dataset_builder.write.write_dataset` wrote.
+        folder: what a builder of this package wrote.
         repository: Hub id (``"name/data-set"``); made if there is none.
         private: make a new repository private.
+        shards: patterns of the files that are deleted where ``folder`` lacks them.
 
     Raises:
         UploadError: the Hub cannot be reached, or refuses.
@@ -59,7 +62,7 @@ def push_to_hub(folder: Path, repository: str, private: bool = False) -> str:
             repo_type="dataset",
             folder_path=folder,
             commit_message="Upload the data set",
-            delete_patterns=[f"{name}/*.parquet" for name in CONFIGS],
+            delete_patterns=list(shards),
         )
     except HUB_ERRORS as error:
         raise UploadError(

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builder.mix.build import MixSettings, build_mix
+from dataset_builder.mix.origins import differing_files
+from dataset_builder.open_types.layers import PACKAGE
 from modeling.cli.exits import execute, wrong_use
 from modeling.cli.flags import add_flag, given
 from modeling.cli.parser import CommandParser
@@ -30,6 +32,19 @@ def build_parser() -> CommandParser:
     add_flag(
         parser, "output", required=True, metavar="DIR", help="folder to write; an existing one is replaced"
     )
+    parser.add_argument("--ner-mix2", type=Path, metavar="DIR", help="folder of the further sets")
+    parser.add_argument(
+        "--open-types",
+        type=Path,
+        nargs="?",
+        const=PACKAGE,
+        metavar="DIR",
+        help="passages with open types: written/ and layers/ of DIR (without DIR: those of the repository)",
+    )
+    parser.add_argument(
+        "--open-texts", type=Path, metavar="DIR", help="plain-text files that some layers belong to"
+    )
+    parser.add_argument("--open-share", type=float, metavar="P", help="share of the drawn rows with open types")
     add_flag(parser, "seed", rare=False)
     parser.add_argument("--validation", type=float, metavar="P", help="share of the texts held back")
     parser.add_argument("--hold-out", action="append", metavar="SOURCE", help="kept out of training")
@@ -53,6 +68,8 @@ def _run(arguments: argparse.Namespace) -> int:
     with wrong_use(ValueError):
         settings = MixSettings(**chosen)
     with wrong_use(FileNotFoundError):
+        for line in differing_files(settings.files()):
+            print(f"warning: {line}", file=sys.stderr)
         report = build_mix(settings)
     columns = ("rows in", "rows", "ment. in", "mentions", "empty", "types")
     print(" " * 27, *(f"{column:>8}" for column in columns))

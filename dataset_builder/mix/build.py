@@ -1,33 +1,33 @@
 """The build: read, clean, de-duplicate, cap, split and write the training mix."""
 
-import gzip
-import json
-import os
-import re
-import shutil
-import tempfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dataset_builder.mix.detokenize import render
 from dataset_builder.mix.filters import (
+    MAX_WORDS,
     Tally,
     clean_mentions,
     clean_tokens,
     drop_unusual_labels,
-    stable_hash,
     useless_row_reason,
 )
+from dataset_builder.mix.further import FURTHER
+from dataset_builder.mix.hashing import normalize_text, stable_hash
 from dataset_builder.mix.labels import LabelTable, load_tables
 from dataset_builder.mix.negatives import NegativeSampler, related_types
-from dataset_builder.mix.pile import cut_windows, read_passages
+from dataset_builder.mix.open_part import OpenPart, prepare_open, set_open_share
+from dataset_builder.mix.parts import Part, TokenPart
+from dataset_builder.mix.pile import cut_long, cut_windows, read_passages
 from dataset_builder.mix.sources import PILE, SOURCES, Sentence, Source, read_source
+from dataset_builder.mix.write import write_mix
+from dataset_builder.open_types.texts import PLAIN_FILES, TextFolders
 
 EMPTY_SHARE = 0.15
 LISTED_NEGATIVES = 15
+SHOWS_FIELDS = 500
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class MixSettings:
         hold_out: sources written to files of their own and kept out of training.
         exclude: plain-text files; rows whose text equals one of their lines are dropped.
         sources: the annotated sets to use.
+        ner_mix2: folder of the further sets, if they are used.
+        further: the further sets to use.
+        open_types: folder of the passages with open types (``written/`` and ``layers/``), if they are used.
+        open_texts: folder of the plain-text files that some layers belong to; without it these are left out.
+        open_share: share of the drawn rows that are passages with open types, in (0, 1).
     """
 
     ner_mix: Path
@@ -53,32 +58,36 @@ class MixSettings:
     hold_out: tuple[str, ...] = ()
     exclude: tuple[Path, ...] = ()
     sources: tuple[Source, ...] = SOURCES
+    ner_mix2: Path | None = None
+    further: tuple[Source, ...] = FURTHER
+    open_types: Path | None = None
+    open_texts: Path | None = None
+    open_share: float = 0.4
 
     def __post_init__(self) -> None:
+        if not 0 < self.open_share < 1:
+            raise ValueError(f"open_share is {self.open_share}, must lie in (0, 1)")
         if not 0 <= self.validation < 1:
             raise ValueError(f"validation is {self.validation}, must lie in [0, 1)")
-        known = [source.name for source in (PILE, *self.sources)]
+        known = [source.name for source in (PILE, *self.all_sources)]
         unknown = sorted(set(self.hold_out) - set(known))
         if unknown:
             raise ValueError(f"unknown sources to hold out: {unknown}; known are {known}")
 
+    def files(self) -> dict[str, Path]:
+        """The file of every source."""
+        files = {PILE.name: self.pile}
+        files |= {source.name: self.ner_mix / f"{source.name}.jsonl.gz" for source in self.sources}
+        if self.ner_mix2 is not None:
+            files |= {source.name: self.ner_mix2 / f"{source.name}.jsonl.gz" for source in self.further}
+        if self.open_types is not None and self.open_texts is not None:
+            files |= {name: self.open_texts / file for name, file in PLAIN_FILES.items()}
+        return files
 
-@dataclass
-class _Prepared:
-    """The rows of one source after filtering, with what the report and ``sources.json`` say about it."""
-
-    source: Source
-    table: LabelTable
-    tally: Tally
-    rows_in: int = 0
-    mentions_in: int = 0
-    rows: list[Sentence] = field(default_factory=list)
-    related: dict[str, list[str]] = field(default_factory=dict)
-
-
-def normalize_text(text: str) -> str:
-    """The form in which texts are compared: lower case, only letters and digits."""
-    return re.sub(r"[\W_]+", "", text.casefold())
+    @property
+    def all_sources(self) -> tuple[Source, ...]:
+        """The tokenised sets that are used."""
+        return (*self.sources, *(self.further if self.ner_mix2 is not None else ()))
 
 
 def cap_rows(rows: Sequence[Sentence], cap: int, seed: int) -> list[Sentence]:
@@ -108,10 +117,14 @@ def build_mix(settings: MixSettings) -> dict[str, Any]:
         normalize_text(line) for path in settings.exclude for line in path.read_text("utf-8").splitlines()
     }
     excluded.discard("")
-    tables = load_tables(settings.ner_mix / "label_map.json", (PILE, *settings.sources))
-    prepared = [_prepare_source(settings, source, tables[source.name]) for source in settings.sources]
-    prepared.insert(0, _prepare_pile(settings, tables[PILE.name]))
-    _deduplicate(prepared, excluded)
+    tables = load_tables(settings.ner_mix / "label_map.json", (PILE, *settings.all_sources))
+    prepared = [_prepare_pile(settings, tables[PILE.name])]
+    prepared += [_prepare_source(settings, source, tables[source.name]) for source in settings.all_sources]
+    opened = []
+    if settings.open_types is not None:
+        texts = TextFolders(settings.ner_mix, settings.ner_mix2, settings.pile, settings.open_texts)
+        opened = prepare_open(settings.open_types, texts)
+    _deduplicate(opened, prepared, excluded)
     for part in prepared:
         cap = part.source.cap
         if cap is not None and len(part.rows) > cap:
@@ -119,13 +132,31 @@ def build_mix(settings: MixSettings) -> dict[str, Any]:
             part.rows = cap_rows(part.rows, cap, settings.seed)
         part.rows = _add_negatives(part, settings.seed)
     _limit_empty(prepared, settings.seed)
-    return _write(settings, prepared)
+    set_open_share(
+        opened,
+        [part for part in prepared if part.name not in settings.hold_out],
+        settings.open_share,
+        settings.seed,
+        settings.validation,
+    )
+    return write_mix(
+        settings.output, _ordered(prepared, opened), settings.seed, settings.validation, settings.hold_out
+    )
 
 
-def _prepare_source(settings: MixSettings, source: Source, table: LabelTable) -> _Prepared:
+def _ordered(prepared: Sequence[TokenPart], opened: Sequence[OpenPart]) -> list[Part]:
+    """Put one small source with levels first, for readers that infer a row's fields from the first ones."""
+    first = min(opened, key=lambda part: (len(part) < SHOWS_FIELDS, len(part)), default=None)
+    rest = [part for part in opened if part is not first]
+    return [*([] if first is None else [first]), *prepared, *rest]
+
+
+def _prepare_source(settings: MixSettings, source: Source, table: LabelTable) -> TokenPart:
     tally = Tally()
-    part = _Prepared(source, table, tally)
-    raw = list(read_source(settings.ner_mix, source))
+    part = TokenPart(source, table, tally)
+    further = settings.ner_mix2 is not None and source in settings.further
+    folder = settings.ner_mix2 if further and settings.ner_mix2 is not None else settings.ner_mix
+    raw = list(read_source(folder, source))
     part.rows_in, part.mentions_in = len(raw), sum(len(row.spans) for row in raw)
     if source.distant:
         raw = drop_unusual_labels(raw, tally)
@@ -133,19 +164,20 @@ def _prepare_source(settings: MixSettings, source: Source, table: LabelTable) ->
         row = clean_mentions(renamed, source, tally)
         if row is None:
             continue
-        reason = useless_row_reason(row, source)
-        if reason is None:
-            part.rows.append(row)
-        else:
-            tally.add(reason, " ".join(row.tokens))
+        for window in cut_long(row, MAX_WORDS) if source.passages else (row,):
+            reason = useless_row_reason(window, source)
+            if reason is None:
+                part.rows.append(window)
+            else:
+                tally.add(reason, " ".join(window.tokens))
     if source.related:
         part.related = related_types(part.rows)
     return part
 
 
-def _prepare_pile(settings: MixSettings, table: LabelTable) -> _Prepared:
+def _prepare_pile(settings: MixSettings, table: LabelTable) -> TokenPart:
     tally = Tally()
-    part = _Prepared(PILE, table, tally)
+    part = TokenPart(PILE, table, tally)
     for passage in read_passages(settings.pile, tally):
         part.rows_in += 1
         part.mentions_in += len(passage.sentence.spans)
@@ -159,36 +191,50 @@ def _prepare_pile(settings: MixSettings, table: LabelTable) -> _Prepared:
     return part
 
 
-def _deduplicate(prepared: Iterable[_Prepared], excluded: set[str]) -> None:
+def _deduplicate(opened: Iterable[OpenPart], prepared: Iterable[TokenPart], excluded: set[str]) -> None:
+    """Keep a text once: with open types where there are some, else in the first source that has it."""
     seen: set[str] = set()
-    for part in prepared:
+
+    def is_new(text: str, tally: Tally, shown: str) -> bool:
+        if text in excluded:
+            tally.add("row: text is excluded", shown)
+        elif text in seen:
+            tally.add("row: text occurs before", shown)
+        else:
+            seen.add(text)
+            return True
+        return False
+
+    for part in opened:
+        part.passages = [
+            passage
+            for passage in part.passages
+            if is_new(normalize_text(passage.text), part.tally, passage.text)
+        ]
+    for tokens in prepared:
         kept = []
-        for row in part.rows:
+        for row in tokens.rows:
             text = normalize_text("".join(row.tokens))
-            if text in excluded:
-                part.tally.add("row: text is excluded", " ".join(row.tokens))
-            elif text in seen:
-                part.tally.add("row: text occurs before", " ".join(row.tokens))
-            else:
-                seen.add(text)
+            if is_new(text, tokens.tally, " ".join(row.tokens)):
                 kept.append(replace(row, group=row.group or text))
-        part.rows = kept
+        tokens.rows = kept
 
 
-def _add_negatives(part: _Prepared, seed: int) -> list[Sentence]:
+def _add_negatives(part: TokenPart, seed: int) -> list[Sentence]:
     """Fill up the listed negatives of sources without a closed inventory of their own."""
-    if not part.source.related or (part.source.exhaustive and part.source != PILE):
+    if not part.source.related or part.source.closed:
         return part.rows
     sampler = NegativeSampler(part.rows)
     rows = []
     for row in part.rows:
-        present = {name for span in row.spans for name in (span.type, *span.also)} | set(row.types)
+        present = {name for span in row.spans for name in (span.type, *span.also)}
+        present |= {*row.types, *row.hidden}
         drawn = sampler.sample(row, present, max(0, LISTED_NEGATIVES - len(row.types)), f"{seed}:{row.id}")
         rows.append(replace(row, types=tuple(sorted({*row.types, *drawn}))))
     return rows
 
 
-def _limit_empty(prepared: Sequence[_Prepared], seed: int) -> None:
+def _limit_empty(prepared: Sequence[TokenPart], seed: int) -> None:
     """Thin out rows without a mention, by the same share in every source, to ``EMPTY_SHARE`` of all rows."""
     empty = sum(not row.spans for part in prepared for row in part.rows)
     full = sum(len(part.rows) for part in prepared) - empty
@@ -201,108 +247,3 @@ def _limit_empty(prepared: Sequence[_Prepared], seed: int) -> None:
         if len(kept) < len(part.rows):
             part.tally.counts["row: empty, over the share of empty rows"] += len(part.rows) - len(kept)
         part.rows = kept
-
-
-def render_row(row: Sentence, source: Source, seed: int) -> dict[str, Any]:
-    """One row as it is written; every second one (by id) is spaced as people write, the others as tokens."""
-    natural = stable_hash(f"{seed}:style:{row.id}") % 2 == 0
-    text, offsets = render(row.tokens, natural, source.split_words)
-    entities = []
-    for span in row.spans:
-        start, end = offsets[span.start][0], offsets[span.end - 1][1]
-        while end - start > 1 and text[end - 1] in ",;:":
-            end -= 1
-        entity: dict[str, Any] = {"type": span.type, "text": text[start:end], "start": start, "end": end}
-        if span.also:
-            entity["also"] = list(span.also)
-        entities.append(entity)
-    closed = source.exhaustive and source != PILE
-    result: dict[str, Any] = {"id": row.id, "source": source.name, "text": text, "entities": entities}
-    result["negatives"] = "closed" if closed else "listed"
-    if not closed:
-        result["types"] = list(row.types)
-    result["exhaustive"] = source.exhaustive
-    return result
-
-
-def _write(settings: MixSettings, prepared: Sequence[_Prepared]) -> dict[str, Any]:
-    settings.output.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{settings.output.name}-", dir=settings.output.parent))
-    try:
-        report = _write_into(folder, settings, prepared)
-        # mkdtemp makes folders private; what is published has the usual permissions.
-        folder.chmod(0o755)
-        if settings.output.exists():
-            old = folder.with_name(folder.name + "-old")
-            os.replace(settings.output, old)
-            os.replace(folder, settings.output)
-            shutil.rmtree(old)
-        else:
-            os.replace(folder, settings.output)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return report
-
-
-def _open(path: Path) -> gzip.GzipFile:
-    # No name and no time in the header: the bytes depend on the content alone.
-    return gzip.GzipFile(filename="", mode="wb", fileobj=path.open("wb"), mtime=0, compresslevel=6)
-
-
-def _write_into(folder: Path, settings: MixSettings, prepared: Sequence[_Prepared]) -> dict[str, Any]:
-    threshold = settings.validation * 2**64
-    sources: dict[str, Any] = {}
-    per_source: dict[str, Any] = {}
-    totals: Counter[str] = Counter()
-    names: set[str] = set()
-    with _open(folder / "train.jsonl.gz") as train, _open(folder / "validation.jsonl.gz") as validation:
-        for part in prepared:
-            source, counts, types = part.source, Counter[str](), Counter[str]()
-            held_out = source.name in settings.hold_out
-            own = _open(folder / f"heldout_{source.name}.jsonl.gz") if held_out else None
-            for row in part.rows:
-                rendered = render_row(row, source, settings.seed)
-                split = (
-                    "validation" if stable_hash(f"{settings.seed}:split:{row.group}") < threshold else "train"
-                )
-                file = own or (validation if split == "validation" else train)
-                file.write(json.dumps(rendered, ensure_ascii=False).encode("utf-8") + b"\n")
-                counts["heldout" if held_out else split] += 1
-                counts["mentions"] += len(row.spans)
-                counts["empty"] += not row.spans
-                types.update(name for span in row.spans for name in (span.type, *span.also))
-            if own:
-                own.close()
-            inventory = sorted(types)
-            sources[source.name] = {
-                "origin": source.origin,
-                "licence": source.licence,
-                "weight": source.weight,
-                "rows": len(part.rows),
-                "exhaustive": source.exhaustive,
-                "types": inventory,
-                "coarse": {fine: coarse for fine, coarse in part.table.coarse.items() if fine in types},
-                "related": part.related,
-            }
-            per_source[source.name] = {
-                "licence": source.licence,
-                "rows_in": part.rows_in,
-                "mentions_in": part.mentions_in,
-                "rows": len(part.rows),
-                **{key: counts[key] for key in ("train", "validation", "heldout", "mentions", "empty")},
-                "types": dict(sorted(types.items(), key=lambda item: (-item[1], item[0]))),
-                "filters": part.tally.as_dict(),
-            }
-            totals.update({**counts, "rows": len(part.rows)})
-            if not held_out:
-                names.update(inventory)
-    report = {
-        "seed": settings.seed,
-        "totals": {**dict(sorted(totals.items())), "types": len(names)},
-        "empty_percent": round(100 * totals["empty"] / max(1, totals["rows"]), 2),
-        "sources": per_source,
-    }
-    for name, content in (("sources.json", sources), ("report.json", report)):
-        text = json.dumps(content, ensure_ascii=False, indent=1)
-        (folder / name).write_text(text + "\n", encoding="utf-8")
-    return report

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dataset_builder.mix.sources import allows_commercial_use
+
 
 def read_sources(folder: Path) -> dict[str, dict[str, Any]]:
     """Return what ``sources.json`` says of each source.
@@ -26,6 +28,11 @@ def type_names(folder: Path) -> list[str]:
     return sorted(names | {coarse for source in sources for coarse in (source.get("coarse") or {}).values()})
 
 
+def free_sources(folder: Path) -> list[str]:
+    """Return the names of the sources whose licence allows commercial use, in the order of the mix."""
+    return [name for name, entry in read_sources(folder).items() if allows_commercial_use(entry["licence"])]
+
+
 def passages(folder: Path, split: str = "train") -> Iterator[dict[str, Any]]:
     """Yield ``{"text", "entities": [{"type", "text"}, ...]}``, a mention once for each name it is asked by.
 
@@ -42,7 +49,12 @@ def passages(folder: Path, split: str = "train") -> Iterator[dict[str, Any]]:
             coarser = coarse[row["source"]]
             entities = []
             for entity in row["entities"]:
-                names = [entity["type"], *entity.get("also", ())]
+                names = entity_names(entity)
                 names += [coarser[name] for name in names if name in coarser]
                 entities += [{"type": name, "text": entity["text"]} for name in dict.fromkeys(names)]
             yield {"text": row["text"], "entities": entities}
+
+
+def entity_names(entity: dict[str, Any]) -> list[str]:
+    """All type names of an entity of a row: its type, other types and levels, each once."""
+    return list(dict.fromkeys((entity["type"], *(entity.get("also") or ()), *(entity.get("levels") or ()))))

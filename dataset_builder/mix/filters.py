@@ -7,12 +7,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from importlib import resources
 
 import yaml
 
 from dataset_builder.mix.detokenize import normalize_token
+from dataset_builder.mix.hashing import stable_hash
+from dataset_builder.mix.nesting import one_layer
 from dataset_builder.mix.sources import Sentence, Source, Span
 
 _WORDS: dict[str, str] = yaml.safe_load(
@@ -199,11 +200,6 @@ def resolve_overlaps(spans: Sequence[Span], key: str) -> tuple[tuple[Span, ...],
     return tuple(sorted(kept, key=lambda span: span.start)), tuple(removed)
 
 
-def stable_hash(text: str) -> int:
-    """A 64-bit hash that is the same in every process."""
-    return int.from_bytes(blake2b(text.encode("utf-8"), digest_size=8).digest(), "big")
-
-
 def drop_unusual_labels(sentences: Sequence[Sentence], tally: Tally) -> list[Sentence]:
     """Of a distantly labelled set, keep a label only where its mention bears it at least half as often as the
     label it bears most: "United Kingdom" is a country, and a building only by a wrong match.
@@ -229,8 +225,9 @@ def clean_mentions(sentence: Sentence, source: Source, tally: Tally) -> Sentence
     """Trim, filter and flatten the mentions of one sentence.
 
     Returns:
-        the sentence, or ``None`` if a mention was removed that is an entity or holds some (too long, a
-        clause): its words would be wrong negatives in a source that is exhaustive.
+        the sentence, with the types that nesting hides, or ``None`` if a mention was removed that is an
+        entity or holds some (too long, a clause): its words would be wrong negatives in a source that is
+        exhaustive.
     """
     tokens = sentence.tokens
     spans = []
@@ -251,6 +248,13 @@ def clean_mentions(sentence: Sentence, source: Source, tally: Tally) -> Sentence
     if unmarked and source.exhaustive:
         tally.add("row: a long mention was removed", " ".join(tokens))
         return None
+    if source.nested:
+        layer, hidden = one_layer(spans, sentence.id)
+        tally.counts["mention: nested, its type is not asked in the row"] += sum(
+            span.type in hidden for span in spans
+        )
+        sentence = replace(sentence, hidden=tuple(sorted({*sentence.hidden, *hidden})))
+        spans = list(layer)
     kept, removed = resolve_overlaps(spans, sentence.id)
     for span in removed:
         tally.add("mention: overlaps a longer one", f"{span.type}: {' '.join(tokens[span.start : span.end])}")

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dataset_builder.mix.detokenize import normalize_token
-from dataset_builder.mix.filters import TITLES, Tally, clean_mentions, stable_hash
+from dataset_builder.mix.filters import TITLES, Tally, clean_mentions
+from dataset_builder.mix.hashing import stable_hash
 from dataset_builder.mix.negatives import is_named
 from dataset_builder.mix.sources import PILE, Sentence, Span
 
@@ -65,13 +66,18 @@ def read_passages(path: Path, tally: Tally) -> Iterator[Passage]:
                         "mention: not a sequence of words of its passage", f"{match['type']}: {mention}"
                     )
                 spans.extend(Span(start, end, match["type"]) for start, end in found)
-        identity = f"pile-{number}"
+        identity = passage_group(number)
         sentence = clean_mentions(Sentence(identity, PILE.name, tokens, tuple(spans), identity), PILE, tally)
         if sentence is None:
             continue
         remaining = {name for span in sentence.spans for name in (span.type, *span.also)}
         dropped = frozenset(span.type for span in spans) - remaining
         yield Passage(sentence, tuple(absent), dropped)
+
+
+def passage_group(number: int) -> str:
+    """The group, and the start of the ids, of all rows of a record of the file."""
+    return f"pile-{number}"
 
 
 def find_words(tokens: Sequence[str], words: tuple[str, ...]) -> list[tuple[int, int]]:
@@ -172,3 +178,32 @@ def cut_windows(passage: Passage, seed: int) -> list[Sentence]:
             replace(sentence, id=f"{sentence.id}-{len(rows)}", tokens=tokens, spans=spans, types=types)
         )
     return rows
+
+
+def cut_long(sentence: Sentence, longest: int) -> list[Sentence]:
+    """Cut a passage of more than ``longest`` words at sentence ends into rows of one group.
+
+    Shorter ones are returned as they are. A sentence of more than 200 words is cut at a word.
+    """
+    if len(sentence.tokens) <= longest:
+        return [sentence]
+    windows: list[list[int]] = []
+    for first, last in split_sentences(sentence.tokens, sentence.spans):
+        if windows and last - windows[-1][0] <= longest:
+            windows[-1][1] = last
+        else:
+            windows.append([first, last])
+    return [
+        replace(
+            sentence,
+            id=f"{sentence.id}-{number}",
+            group=sentence.group or sentence.id,
+            tokens=sentence.tokens[first:last],
+            spans=tuple(
+                replace(span, start=span.start - first, end=span.end - first)
+                for span in sentence.spans
+                if first <= span.start < last
+            ),
+        )
+        for number, (first, last) in enumerate(windows)
+    ]

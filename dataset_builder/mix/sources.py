@@ -25,7 +25,8 @@ class Sentence:
     """One tokenised row on its way through the builder.
 
     ``group`` names what must stay together in one split (rows of one passage); ``types`` are the listed
-    negative candidates of rows whose source has no closed inventory.
+    negative candidates of rows whose source has no closed inventory. ``hidden`` are types that may hold in
+    the row without being marked there, so that they are neither asked for nor absent.
     """
 
     id: str
@@ -34,10 +35,23 @@ class Sentence:
     spans: tuple[Span, ...]
     group: str = ""
     types: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
     def with_spans(self, spans: tuple[Span, ...]) -> "Sentence":
         """The same sentence with other mentions."""
         return replace(self, spans=spans)
+
+
+# Licences that allow commercial use of texts and labels.
+FREE_LICENCES = frozenset(["CC0", "CC BY 4.0", "CC BY-SA 4.0", "MIT", "Apache-2.0", "public domain"])
+
+
+def allows_commercial_use(licence: str) -> bool:
+    """Whether a licence allows commercial use; of several, joined by " and ", every one must allow it.
+
+    A licence that was not read from the resource itself ("(unverified)") does not count as free.
+    """
+    return all(part in FREE_LICENCES for part in licence.split(" and "))
 
 
 @dataclass(frozen=True)
@@ -57,6 +71,12 @@ class Source:
         noun_phrases: mentions are whole noun phrases with determiners, which are trimmed.
         related: types of this source may name the same thing in different rows (services or intents with
             inventories of their own), so negatives exclude them (:func:`build.related_types`).
+        free_types: types are free words, so that a type which a row lacks may still hold there: negatives are
+            drawn row by row and listed.
+        nested: mentions stand inside others; each row keeps types whose mentions do not overlap
+            (:func:`nesting.one_layer`).
+        levels: the types of one mention are levels from fine to general.
+        passages: rows are whole passages, which are cut where they are too long.
     """
 
     name: str
@@ -70,6 +90,15 @@ class Source:
     noun_phrases: bool = False
     distant: bool = False
     related: bool = False
+    free_types: bool = False
+    nested: bool = False
+    levels: bool = False
+    passages: bool = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether a type of the source that is not marked in a row is absent from it."""
+        return self.exhaustive and not self.free_types
 
 
 PILE = Source(
@@ -79,6 +108,7 @@ PILE = Source(
     weight=5.0,
     split_words=True,
     related=True,
+    free_types=True,
 )
 
 # In the order of precedence for texts that occur twice: the first one is kept.
@@ -146,7 +176,7 @@ def read_source(directory: Path, source: Source) -> Iterator[Sentence]:
     """
     path = directory / f"{source.name}.jsonl.gz"
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: --ner-mix must be the folder with every set of the mix")
+        raise FileNotFoundError(f"{path} is missing: the folder must hold every set of the mix")
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for number, line in enumerate(lines):
             row = json.loads(line)

@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.ao.nn.quantized.dynamic import Linear
+from torch.ao.quantization import per_channel_dynamic_qconfig
 
 from ..custom_generate.network import encoder_of
 
@@ -31,9 +33,11 @@ def quantize_encoder(model: Any, quantize: str) -> Any:
             f"quantize={quantize!r} needs the model in float32 on the cpu, but it is in {wrong.dtype} on "
             f"{wrong.device.type}; use device='cpu' and leave dtype out, or leave quantize out"
         )
-    with warnings.catch_warnings():
-        # torch says that this will move to another package some day, and some of its own calls are old.
-        warnings.simplefilter("ignore")
-        recipe = {nn.Linear: torch.ao.quantization.per_channel_dynamic_qconfig}
-        torch.ao.quantization.quantize_dynamic(encoder, recipe, inplace=True)
+    for name, layer in list(encoder.named_modules()):
+        if type(layer) is nn.Linear:
+            layer.qconfig = per_channel_dynamic_qconfig
+            parent = encoder.get_submodule(name.rpartition(".")[0])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch announces another storage for such weights
+                setattr(parent, name.rpartition(".")[2], Linear.from_float(layer))
     return model
