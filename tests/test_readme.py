@@ -15,7 +15,9 @@ import pytest
 from datasets import load_dataset
 
 import train_sft
-from model_card import finetune, render, scale, zero_shot
+from model_card.experiments import finetune, zero_shot
+from model_card.figures import render
+from model_card.speed import scale
 from modeling import convert_dream, merge
 from tests.hub.models import make_models
 from tests.modeling.tiny import save_encoder, toy_tokenizer
@@ -141,7 +143,7 @@ def test_own_data_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_commands_that_measure_the_model_know_their_flags() -> None:
     for module in (finetune, scale, zero_shot):
-        words = shlex.split(command_with(module.__name__))
+        words = shlex.split(command_with(f"model_card.{module.__name__.split('.')[-1]}"))
         assert module.parse(words[3:]).data == Path("DIR")
 
 

@@ -20,8 +20,8 @@ from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from model_card.baselines.conversation import END, prompt, questions
-from model_card.benchmarks import BENCHMARKS, load_benchmark
-from model_card.uniner_queries import QUERIED_BENCHMARKS, load_uniner_queries
+from model_card.evidence.benchmarks import BENCHMARKS, load_benchmark
+from model_card.evidence.uniner_queries import QUERIED_BENCHMARKS, load_uniner_queries
 
 BEGIN, PAD = "<s>", "<pad>"
 IGNORED = -100  # transformers' mark for a position without loss

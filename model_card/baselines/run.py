@@ -19,12 +19,12 @@ import torch
 
 from model_card.baselines.engines import TransformersEngine, VllmEngine
 from model_card.baselines.systems import ConversationSystem, GlinerSystem, System
-from model_card.benchmarks import BENCHMARKS, Benchmark, load_benchmark
-from model_card.predictions import BASELINE, RUNS, Prediction, baseline_folder, save, unit_path
-from model_card.provenance import provenance
-from model_card.results import rounded, write
-from model_card.scores import strict, uniner
-from model_card.uniner_queries import QUERIED_BENCHMARKS, QuerySet, load_uniner_queries
+from model_card.evidence.benchmarks import BENCHMARKS, Benchmark, load_benchmark
+from model_card.evidence.predictions import BASELINE, RUNS, Prediction, baseline_folder, save, unit_path
+from model_card.evidence.provenance import provenance
+from model_card.evidence.results import rounded, write
+from model_card.evidence.scores import strict, uniner
+from model_card.evidence.uniner_queries import QUERIED_BENCHMARKS, QuerySet, load_uniner_queries
 
 MODELS = {"uniner": "Universal-NER/UniNER-7B-type", "gliner": "urchade/gliner_small-v2.1"}
 

@@ -10,11 +10,11 @@ import json
 import sys
 from typing import Any
 
+from model_card.evidence.intervals import Counts, counts_of, difference, mean_f1
+from model_card.evidence.scores import references, written
+from model_card.evidence.setting import Setting, adaptive, fixed
 from model_card.experiments.driver import Context, Experiment, default_setting, main
-from model_card.intervals import Counts, counts_of, difference, mean_f1
-from model_card.scores import references, written
-from model_card.settings import Setting, adaptive, fixed
-from model_card.training_rows import ROWS, TrainingRow, scores_path
+from model_card.experiments.training_rows import ROWS, TrainingRow, scores_path
 
 STEPS = 8  # where remasking and the rules of unmasking can make a difference
 

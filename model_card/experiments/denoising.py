@@ -8,8 +8,8 @@ The build of the card draws it as a figure and as an animation.
 import sys
 from typing import Any
 
+from model_card.evidence.setting import Setting
 from model_card.experiments.driver import Context, Experiment, main
-from model_card.settings import Setting
 
 # From no data set.
 TEXT = "Toni Morrison received the Nobel Prize in Literature in 1993, six years after publishing Beloved."

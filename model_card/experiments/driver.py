@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
-from model_card.benchmarks import BENCHMARKS, Benchmark
-from model_card.predictions import BASELINE, RUNS, Prediction, baselines, load, slug, unit_path
-from model_card.predictor import DTYPES, Predictor
-from model_card.provenance import provenance
-from model_card.results import holds, read, results_folder, write
-from model_card.settings import Setting
-from model_card.uniner_queries import QUERIED_BENCHMARKS, QuerySet, load_uniner_queries
+from model_card.evidence.benchmarks import BENCHMARKS, Benchmark
+from model_card.evidence.predictions import BASELINE, RUNS, Prediction, baselines, load, slug, unit_path
+from model_card.evidence.predictor import DTYPES, Predictor
+from model_card.evidence.provenance import provenance
+from model_card.evidence.results import holds, read, results_folder, write
+from model_card.evidence.setting import Setting
+from model_card.evidence.uniner_queries import QUERIED_BENCHMARKS, QuerySet, load_uniner_queries
 from modeling.options import DEFAULT_STEPS
 from modeling.sources import read_json, resolve
 

@@ -11,11 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from model_card.benchmarks import MISC, Benchmark, Sentence
+from model_card.evidence.benchmarks import MISC, Benchmark, Sentence
+from model_card.evidence.mistakes import GOLD, PREDICTED, Span, classes
+from model_card.evidence.predictions import Answer
+from model_card.evidence.setting import Setting
 from model_card.experiments.driver import Context, Experiment, main
-from model_card.mistakes import GOLD, PREDICTED, Span, classes
-from model_card.predictions import Answer
-from model_card.settings import Setting
 
 CONFUSIONS = 15  # the most frequent pairs (gold type, predicted type) that are listed
 

@@ -10,10 +10,10 @@ dropped what is not in the text.
 import sys
 from typing import Any
 
+from model_card.evidence.intervals import counts_of, mean_f1
+from model_card.evidence.scores import references, written
+from model_card.evidence.setting import Setting, fixed
 from model_card.experiments.driver import Context, Experiment, main
-from model_card.intervals import counts_of, mean_f1
-from model_card.scores import references, written
-from model_card.settings import Setting, fixed
 
 STEPS = (1, 2, 4, 8, 16)
 

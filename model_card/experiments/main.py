@@ -9,12 +9,12 @@ types of the data set asked at once. What a system wrote that is not in the text
 import sys
 from typing import Any
 
+from model_card.evidence.intervals import RESAMPLES, counts_of, difference, mean_f1
+from model_card.evidence.results import read
+from model_card.evidence.scores import references, strict, uniner, written
+from model_card.evidence.setting import Setting
 from model_card.experiments.driver import Context, Experiment, by_set, default_setting, main
-from model_card.intervals import RESAMPLES, counts_of, difference, mean_f1
-from model_card.results import read
-from model_card.scores import references, strict, uniner, written
-from model_card.settings import Setting
-from model_card.training_types import NAME as TYPES_FILE
+from model_card.experiments.seen_types import NAME as TYPES_FILE
 
 FEW, MANY = 1, 8  # the steps that the paper's claim compares
 

@@ -10,11 +10,11 @@ import json
 import sys
 from typing import Any
 
+from model_card.evidence.intervals import counts_of, mean_f1
+from model_card.evidence.results import rounded
+from model_card.evidence.scores import references, written
+from model_card.evidence.setting import Setting, adaptive, fixed
 from model_card.experiments.driver import Context, Experiment, main
-from model_card.intervals import counts_of, mean_f1
-from model_card.results import rounded
-from model_card.scores import references, written
-from model_card.settings import Setting, adaptive, fixed
 
 
 def settings(context: Context) -> dict[str, list[Setting]]:

@@ -14,12 +14,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from model_card.benchmarks import Benchmark, Sentence
+from model_card.evidence.benchmarks import Benchmark, Sentence
+from model_card.evidence.intervals import counts_of, difference, mean_f1
+from model_card.evidence.predictions import Answer, Prediction
+from model_card.evidence.scores import references
+from model_card.evidence.setting import Setting
 from model_card.experiments.driver import Context, Experiment, main
-from model_card.intervals import counts_of, difference, mean_f1
-from model_card.predictions import Answer, Prediction
-from model_card.scores import references
-from model_card.settings import Setting
 
 STEPS = 8
 CASES = 20

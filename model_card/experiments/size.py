@@ -13,10 +13,10 @@ from typing import Any
 
 from huggingface_hub import snapshot_download
 
+from model_card.evidence.results import RESULTS, read
+from model_card.evidence.scores import strict, uniner
+from model_card.evidence.setting import Setting
 from model_card.experiments.driver import Context, Experiment, main
-from model_card.results import RESULTS, read
-from model_card.scores import strict, uniner
-from model_card.settings import Setting
 from modeling.sources import base_of, read_json, resolve
 
 MEGABYTE = 10**6

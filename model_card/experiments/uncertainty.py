@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from model_card.benchmarks import Benchmark
-from model_card.calibration import (
+from model_card.evidence.benchmarks import Benchmark
+from model_card.evidence.calibration import (
     area_under_risk,
     auroc,
     bootstrap_interval,
@@ -25,9 +25,9 @@ from model_card.calibration import (
     risk_coverage,
     scaled,
 )
+from model_card.evidence.predictions import Answer
+from model_card.evidence.setting import SAMPLES, SAMPLING_TEMPERATURE, Setting
 from model_card.experiments.driver import Context, Experiment, main
-from model_card.predictions import Answer
-from model_card.settings import SAMPLES, SAMPLING_TEMPERATURE, Setting
 
 CONFIDENCES = ("score", "agreement")
 

@@ -1,0 +1,68 @@
+"""Commands under the names of the modules that they were before: ``python -m model_card.evaluate``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import InspectLoader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_loader
+from types import CodeType, ModuleType
+
+# Former module -> the words of the command now.
+MOVED = {
+    "evaluate": "evaluate",
+    "predict": "predict",
+    "build": "card",
+    "render": "render",
+    "finetune": "experiment finetune",
+    "integrations": "experiment integrations",
+    "recipe_rows": "experiment recipe",
+    "train_ablations": "experiment training",
+    "training_types": "experiment seen_types",
+    "seeds": "experiment seeds",
+    "zero_shot": "experiment zero_shot",
+    "far": "experiment far",
+    "energy": "speed energy",
+    "full_shape": "speed shape",
+    "scale": "speed scale",
+    "speed_replay": "speed replay",
+    "training_7b": "speed training",
+}
+
+
+class _Runner(InspectLoader):
+    """Code that runs the command in the place of a module, given the same arguments."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = list(words)
+
+    def get_source(self, fullname: str) -> str:
+        """Return the source of the module."""
+        return (
+            "import sys\nfrom model_card.__main__ import main\n"
+            f"if __name__ == '__main__':\n    sys.exit(main([*{self._words!r}, *sys.argv[1:]]))\n"
+        )
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """Return its code."""
+        return compile(self.get_source(fullname), f"<{fullname}>", "exec")
+
+
+class _Finder(MetaPathFinder):
+    """Finds the former modules."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return what runs the command that a module was, or None for every other module."""
+        package, _, name = fullname.partition(".")
+        if package != "model_card" or name not in MOVED:
+            return None
+        return spec_from_loader(fullname, _Runner(MOVED[name].split()))
+
+
+def install() -> None:
+    """Make the former names known to Python's import, once."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.append(_Finder())

@@ -1,0 +1,208 @@
+"""The sentences that speed is measured on, and how many forwards each takes.
+
+    python -m model_card.speed_replay --replay FILE --output model_card/results/mini_forwards.json
+
+The command counts, for each sentence of the replay file (``uniner_replay.py`` reads the same one) and on both
+canvases, how many forwards the embedded default takes under the adaptive rule. A network with random weights
+is never sure of anything, so the measurement at Dream-7B's shape takes these numbers instead of its own.
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model_card.evidence.provenance import provenance, weights_sha256
+from modeling import EntityExtractor
+from modeling.custom_generate.fitting import bucket_of
+from modeling.custom_generate.heads import candidate_logits
+from modeling.custom_generate.loop import DenoisingStep
+from modeling.custom_generate.settings import CANVASES
+from modeling.custom_generate.task import Task
+from modeling.custom_generate.unmasking import top_slots
+from modeling.options import Options
+
+FORWARDS = Path(__file__).resolve().parents[1] / "results" / "mini_forwards.json"
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence of the replay; ``prompt_tokens`` and (gold answer) ``completion_tokens`` are Dream's."""
+
+    text: str
+    types: tuple[str, ...]
+    prompt_tokens: int
+    completion_tokens: int
+
+    @property
+    def bucket(self) -> int:
+        """The completion canvas that the gold answer needs, in slots."""
+        return bucket_of(self.completion_tokens)
+
+
+def load_replay(path: Path, limit: int | None = None) -> dict[str, list[Sentence]]:
+    """Return the sentences by data set, the first ``limit`` of each.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        content = json.load(file)
+    return {
+        name: [
+            Sentence(row["text"], tuple(row["types"]), row["dream_prompt_len"], row["dream_completion_len"])
+            for row in rows[:limit]
+        ]
+        for name, rows in content.items()
+    }
+
+
+def checksum(path: Path) -> dict[str, str]:
+    """Return the file's name with its sha256, as results files name their data."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def adaptive_options(extractor: EntityExtractor, canvas: str) -> Options:
+    """Return what ``adaptive=True`` means on this canvas."""
+    return extractor.options(canvas, None, None, adaptive=True)
+
+
+def count_forwards(extractor: EntityExtractor, sentences: Sequence[Sentence], canvas: str) -> list[int]:
+    """Return how many forwards each sentence takes under the adaptive rule, growing canvases included."""
+    options = adaptive_options(extractor, canvas)
+    documents = [(list(s.types), s.text) for s in sentences]
+    counts = [0] * len(documents)
+    for request, reading in extractor.read(documents, options, batch_size=32):
+        counts[request.document] += reading.forwards
+    return counts
+
+
+@torch.no_grad()
+def replay(task: Task, forwards: Sequence[int]) -> DenoisingStep:
+    """Denoise a batch with a given number of forwards for each row, and return its last step.
+
+    The work of ``custom_generate.loop`` (network, output layer over the candidates, projection, revealing,
+    rows that are done leave the batch) with its rule for when a row is done replaced by these numbers.
+
+    Args:
+        task: the batch.
+        forwards: one number a row, at least 1. A canvas with fewer slots takes no more than it has.
+    """
+    canvas, settings = task.denoiser.canvas, task.denoiser.settings
+    device, shape = canvas.mask.device, canvas.mask.shape
+    aligned = canvas.kind == "aligned"
+    fill = settings.outside_token_id if aligned else settings.pad_token_id
+    ids = torch.where(canvas.mask, settings.mask_token_id, fill)
+    known, sure = torch.full_like(ids, -1), torch.zeros(shape, device=device)
+    open_ = canvas.mask.clone()
+    kept: torch.Tensor | None = None
+    counts = torch.tensor(forwards, device=device).minimum(canvas.mask.sum(1)).clamp(min=1)
+    most = int(counts.max())
+    final: dict[str, torch.Tensor] = {}  # the whole batch: a row is written here when it leaves
+    rows, own = torch.arange(shape[0], device=device), counts
+    denoiser, projection, candidates = task.denoiser, task.projection, task.candidates
+    for number in range(most):
+        hidden = denoiser.hidden(ids)
+        assert denoiser.prompt_hidden is not None  # the network has run
+        logits = candidate_logits(
+            denoiser.model, denoiser.canvas, denoiser.prompt, denoiser.prompt_hidden, hidden, candidates
+        )
+        log_probs = logits.log_softmax(-1)
+        proposal = projection(log_probs, known, denoiser.canvas.mask)
+        chosen = log_probs.gather(2, proposal.choice[..., None])[..., 0].exp()
+        token = proposal.choice if candidates is None else candidates.gather(1, proposal.choice)
+        reveal = top_slots(chosen, open_, -(-open_.sum(1) // (own - number)))
+        ids, known = torch.where(reveal, token, ids), torch.where(reveal, proposal.choice, known)
+        sure = torch.where(reveal, chosen, sure)
+        values = {"ids": ids, "sure": sure, "choice": proposal.choice}
+        if aligned:
+            kept = log_probs if kept is None else torch.where(open_[..., None], log_probs, kept)
+            values["log_probs"] = kept
+        if proposal.states is not None:
+            values["states"] = proposal.states
+        open_ = open_ & ~reveal
+        done = own == number + 1
+        for name, value in values.items():
+            whole = final.setdefault(name, value.new_zeros(*shape, *value.shape[2:]))
+            whole[rows[done]] = value[done]
+        if number + 1 < most and bool(done.any()):
+            on = (~done).nonzero()[:, 0]
+            denoiser, projection = denoiser.select(on), projection.select(on)
+            candidates = None if candidates is None else candidates[on]
+            rows, own, ids, known, sure, open_ = (x[on] for x in (rows, own, ids, known, sure, open_))
+            kept = None if kept is None else kept[on]
+    return DenoisingStep(
+        most - 1,
+        final["ids"],
+        final["sure"],
+        final["choice"],
+        final.get("states"),
+        final.get("log_probs"),
+        counts,
+        canvas.mask.sum(1),
+    )
+
+
+def read_forwards(path: Path, replayed: dict[str, list[Sentence]]) -> dict[str, dict[str, list[int]]]:
+    """Return the recorded forwards by canvas and data set, for as many sentences as the replay has.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it is of fewer sentences.
+    """
+    recorded = json.loads(path.read_text(encoding="utf-8"))["results"]
+    for canvas in CANVASES:
+        for name, sentences in replayed.items():
+            have = len(recorded[canvas][name])
+            if have < len(sentences):
+                raise ValueError(
+                    f"{path} has {have} of {len(sentences)} sentences of {name}; count them again"
+                )
+    return {
+        canvas: {name: recorded[canvas][name][: len(rows)] for name, rows in replayed.items()}
+        for canvas in CANVASES
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--replay", type=Path, required=True, help="replay.json.gz")
+    parser.add_argument("--model", default="mini", help="folder or Hub id")
+    parser.add_argument("--limit", type=int, help="sentences of each data set")
+    parser.add_argument("--output", type=Path, default=FORWARDS, help="JSON file")
+    args = parser.parse_args(argv)
+    try:
+        replayed = load_replay(args.replay, args.limit)
+        extractor = EntityExtractor.from_pretrained(args.model, device="cpu")
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    results: dict[str, Any] = {}
+    for canvas in CANVASES:
+        results[canvas] = {n: count_forwards(extractor, rows, canvas) for n, rows in replayed.items()}
+        counts = [count for own in results[canvas].values() for count in own]
+        print(f"{canvas}: {sum(counts) / len(counts):.2f} forwards on average, {max(counts)} at most")
+    report = {
+        "what": "forwards of the network over each sentence's canvas under the default adaptive rule",
+        "options": {canvas: asdict(adaptive_options(extractor, canvas)) for canvas in CANVASES},
+        "weights_sha256": weights_sha256(args.model),
+        **provenance(torch.device("cpu"), checksum(args.replay)),
+        "results": results,
+    }
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(json.dumps(report) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
