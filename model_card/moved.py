@@ -59,7 +59,7 @@ class _Finder(MetaPathFinder):
         package, _, name = fullname.partition(".")
         if package != "model_card" or name not in MOVED:
             return None
-        return spec_from_loader(fullname, _Runner(MOVED[name].split()))
+        return spec_from_loader(fullname, _Runner(MOVED[name].split()), origin=__file__)
 
 
 def install() -> None:

@@ -19,9 +19,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from dataset_builder.benchmark_queries import queries_of
+from dataset_builder.benchmarks import BENCHMARKS, load_benchmark
 from model_card.baselines.conversation import END, prompt, questions
-from model_card.evidence.benchmarks import BENCHMARKS, load_benchmark
-from model_card.evidence.uniner_queries import QUERIED_BENCHMARKS, load_uniner_queries
 
 BEGIN, PAD = "<s>", "<pad>"
 IGNORED = -100  # transformers' mark for a position without loss
@@ -68,7 +68,7 @@ def lessons(data: Path | None, names: Sequence[str], sentences: int) -> Iterator
     """
     for name in names:
         benchmark = load_benchmark(name, "test", data)
-        queries = load_uniner_queries(name, data) if name in QUERIED_BENCHMARKS else None
+        queries = queries_of(name, data)
         own = {} if queries is None else {(q.text, q.type): list(q.answers) for q in queries.queries}
         for sentence in benchmark.sentences[:sentences]:
             for kind, asked in questions(benchmark, queries).items():

@@ -17,14 +17,14 @@ from typing import Any
 
 import torch
 
+from dataset_builder.benchmark_queries import QuerySet, queries_of
+from dataset_builder.benchmarks import BENCHMARKS, Benchmark, load_benchmark
 from model_card.baselines.engines import TransformersEngine, VllmEngine
 from model_card.baselines.systems import ConversationSystem, GlinerSystem, System
-from model_card.evidence.benchmarks import BENCHMARKS, Benchmark, load_benchmark
 from model_card.evidence.predictions import BASELINE, RUNS, Prediction, baseline_folder, save, unit_path
 from model_card.evidence.provenance import provenance
 from model_card.evidence.results import rounded, write
 from model_card.evidence.scores import strict, uniner
-from model_card.evidence.uniner_queries import QUERIED_BENCHMARKS, QuerySet, load_uniner_queries
 
 MODELS = {"uniner": "Universal-NER/UniNER-7B-type", "gliner": "urchade/gliner_small-v2.1"}
 
@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in args.only:
             benchmark = load_benchmark(name, "test", args.data)
             if not unit_path(base, BASELINE, benchmark, args.limit).is_file():
-                queries = load_uniner_queries(name, args.data) if name in QUERIED_BENCHMARKS else None
+                queries = queries_of(name, args.data)
                 todo.append((benchmark, queries))
         system = make_system(args, model) if todo else None
         done = []

@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from dataset_builder.benchmarks import BENCHMARKS, MISC, Benchmark, load_benchmarks
 from metric.entity_f1._scorer import score_entities
-from model_card.evidence.benchmarks import BENCHMARKS, MISC, Benchmark, load_benchmarks
 from model_card.evidence.provenance import provenance, weights_sha256
 from modeling import EntityExtractor
 from modeling.planning import Entity, flat

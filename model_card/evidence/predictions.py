@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_card.evidence.benchmarks import Benchmark
+from dataset_builder.benchmarks import Benchmark
 from modeling.planning import Entity
 
 RUNS = Path("runs") / "evidence"

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from model_card.evidence.benchmarks import BENCHMARKS, Benchmark, load_benchmark, source_of
+from dataset_builder.benchmarks import BENCHMARKS, Benchmark, load_benchmark, source_of
 from model_card.evidence.evaluate import check_offsets
 from model_card.evidence.predictions import RUNS, Answer, Prediction, folder, load, save, unit_path
 from model_card.evidence.provenance import provenance, weights_sha256

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from dataset_builder.benchmark_queries import QuerySet
+from dataset_builder.benchmarks import MISC, Benchmark
 from metric.entity_f1._scorer import score_entities
-from model_card.evidence.benchmarks import MISC, Benchmark
 from model_card.evidence.predictions import Item, Prediction
-from model_card.evidence.uniner_queries import QuerySet
 
 RATIOS = ("precision", "recall", "f1", "tp", "fp", "fn", "support")
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
-from model_card.evidence.benchmarks import BENCHMARKS, Benchmark
+from dataset_builder.benchmark_queries import QuerySet, queries_of
+from dataset_builder.benchmarks import BENCHMARKS, Benchmark
 from model_card.evidence.predictions import BASELINE, RUNS, Prediction, baselines, load, slug, unit_path
 from model_card.evidence.predictor import DTYPES, Predictor
 from model_card.evidence.provenance import provenance
 from model_card.evidence.results import holds, read, results_folder, write
 from model_card.evidence.setting import Setting
-from model_card.evidence.uniner_queries import QUERIED_BENCHMARKS, QuerySet, load_uniner_queries
 from modeling.options import DEFAULT_STEPS
 from modeling.sources import read_json, resolve
 
@@ -38,7 +38,7 @@ class Context:
 
     predictor: Predictor
     results: Path
-    _queries: dict[str, QuerySet] = field(default_factory=dict, repr=False)
+    _queries: dict[str, QuerySet | None] = field(default_factory=dict, repr=False)
 
     @property
     def limit(self) -> int | None:
@@ -86,9 +86,9 @@ class Context:
 
     def queries(self, name: str) -> QuerySet | None:
         """Return UniNER's queries for a data set, read once, or None if it published none."""
-        if name not in self._queries and name in QUERIED_BENCHMARKS:
-            self._queries[name] = load_uniner_queries(name, self.predictor.data)
-        return self._queries.get(name)
+        if name not in self._queries:
+            self._queries[name] = queries_of(name, self.predictor.data)
+        return self._queries[name]
 
     def identity(self, version: int, units: Sequence[Unit]) -> dict[str, Any]:
         """Return what a results file depends on: while it stays the same, the file holds."""

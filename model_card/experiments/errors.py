@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from model_card.evidence.benchmarks import MISC, Benchmark, Sentence
+from dataset_builder.benchmarks import MISC, Benchmark, Sentence
 from model_card.evidence.mistakes import GOLD, PREDICTED, Span, classes
 from model_card.evidence.predictions import Answer
 from model_card.evidence.setting import Setting

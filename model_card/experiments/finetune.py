@@ -22,7 +22,7 @@ import torch
 from tqdm import tqdm
 
 from dataset_builder.benchmark import measure
-from model_card.evidence.benchmarks import BENCHMARKS, MISC, Benchmark, load_benchmark
+from dataset_builder.benchmarks import BENCHMARKS, MISC, Benchmark, load_benchmark
 from model_card.evidence.evaluate import Setting, evaluate
 from model_card.evidence.predictions import RUNS
 from model_card.evidence.provenance import ROOT, provenance, weights_sha256

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from model_card.evidence.benchmarks import BENCHMARKS, Benchmark, load_benchmarks
+from dataset_builder.benchmarks import BENCHMARKS, Benchmark, load_benchmarks
 from model_card.evidence.provenance import provenance, weights_sha256
 from modeling import EntityExtractor
 from modeling.pipeline import TASK, ZeroShotNerPipeline

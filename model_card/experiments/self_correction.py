@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from model_card.evidence.benchmarks import Benchmark, Sentence
+from dataset_builder.benchmarks import Benchmark, Sentence
 from model_card.evidence.intervals import counts_of, difference, mean_f1
 from model_card.evidence.predictions import Answer, Prediction
 from model_card.evidence.scores import references

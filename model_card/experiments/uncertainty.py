@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from model_card.evidence.benchmarks import Benchmark
+from dataset_builder.benchmarks import Benchmark
 from model_card.evidence.calibration import (
     area_under_risk,
     auroc,

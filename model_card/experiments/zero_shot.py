@@ -18,10 +18,9 @@ from typing import Any
 
 import torch
 
-from dataset_builder.benchmarks import Benchmark as TestSet
+from dataset_builder.benchmarks import BENCHMARKS, Benchmark, load_benchmarks
 from dataset_builder.contamination import Overlap, compare
 from dataset_builder.mix.built import passages, type_names
-from model_card.evidence.benchmarks import BENCHMARKS, MISC, Benchmark, load_benchmarks
 from model_card.evidence.predictions import RUNS, Item, Prediction
 from model_card.evidence.provenance import provenance
 from model_card.evidence.results import RESULTS, write
@@ -38,16 +37,7 @@ def overlaps_of(mix: Path, benchmarks: Sequence[Benchmark]) -> list[Overlap]:
     Raises:
         FileNotFoundError: the folder is no mix.
     """
-    sets = [
-        TestSet(
-            benchmark.name,
-            [sentence.text.split(" ") for sentence in benchmark.sentences],
-            list(benchmark.types),
-            [(e.text, e.type) for s in benchmark.sentences for e in s.entities if e.type != MISC],
-        )
-        for benchmark in benchmarks
-    ]
-    return compare(passages(mix), sets, type_names(mix))
+    return compare(passages(mix), benchmarks, type_names(mix))
 
 
 def scores_of(prediction: Prediction, benchmark: Benchmark, overlap: Overlap) -> dict[str, Any]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model_card.evidence.benchmarks import BENCHMARKS
 from model_card.evidence.mistakes import GOLD, PREDICTED
-from model_card.figures.markdown import SETS, change, points, results_of, sources, table
+from model_card.figures.markdown import change, points, results_of, short_title, sources, table
 
 
 def pareto(folder: Path) -> str:
@@ -79,7 +78,7 @@ def uncertainty(folder: Path) -> str:
             figures = own[kind]
             if "auroc" not in figures:
                 continue
-            shown = name if name == "all sets" else SETS[BENCHMARKS.index(name)]
+            shown = name if name == "all sets" else short_title(name)
             low, high = figures["auroc_interval"]
             rows.append(
                 [

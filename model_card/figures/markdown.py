@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from model_card.evidence.benchmarks import BENCHMARKS, source_of
+from dataset_builder.benchmarks import BENCHMARKS, source_of
 from model_card.evidence.results import read
 
 SETS = [source_of(name).title.split()[-1] for name in BENCHMARKS]

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from model_card.evidence.benchmarks import BENCHMARKS, source_of
+from dataset_builder.benchmarks import BENCHMARKS, source_of
 from model_card.evidence.mistakes import GOLD, PREDICTED
 from model_card.evidence.results import read
 
@@ -99,7 +99,7 @@ def f1(results: dict[str, Any]) -> Figure:
             [max(0.0, v - 100 * low) for v, (low, _) in zip(values, intervals, strict=True)],
             [max(0.0, 100 * high - v) for v, (_, high) in zip(values, intervals, strict=True)],
         ]
-        places = [BENCHMARKS.index(n) + (number - (len(rows) - 1) / 2) * width for n in sets]
+        places = [list(BENCHMARKS).index(n) + (number - (len(rows) - 1) / 2) * width for n in sets]
         axes.bar(
             places,
             values,

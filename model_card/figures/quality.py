@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from model_card.evidence.benchmarks import BENCHMARKS
+from dataset_builder.benchmarks import BENCHMARKS
 from model_card.evidence.criteria import check
 from model_card.evidence.results import RESULTS, read
 from model_card.experiments.registry import EXPERIMENTS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from model_card.evidence.benchmarks import source_of
+from dataset_builder.benchmarks import source_of
 from model_card.figures.markdown import points, table
 
 BEFORE, REFERENCE = "before", "the mix as it is"

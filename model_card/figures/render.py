@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from model_card.evidence.benchmarks import BENCHMARKS
+from dataset_builder.benchmarks import BENCHMARKS
 from model_card.figures import corpus_cost, recipe, registry, speed, training, trust
 from model_card.figures.markdown import origin as _origin
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from model_card.evidence.benchmarks import BENCHMARKS, source_of
+from dataset_builder.benchmarks import BENCHMARKS, source_of
 from model_card.evidence.predictions import RUNS, slug
 from model_card.evidence.results import ROOT, read, results_folder
 from model_card.figures.render import render

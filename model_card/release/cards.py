@@ -8,7 +8,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from model_card.evidence.benchmarks import BENCHMARKS
+from dataset_builder.benchmarks import BENCHMARKS
 from model_card.evidence.provenance import weights_sha256
 from model_card.release.artefact import KINDS, PLACEHOLDER
 from modeling.template import render_prompt

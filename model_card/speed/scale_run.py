@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from model_card.evidence.benchmarks import BENCHMARKS, load_benchmark
+from dataset_builder.benchmarks import BENCHMARKS, load_benchmark
 from modeling.annotation.annotator import TOGETHER, TOKENS_CPU, TOKENS_GPU
 from modeling.annotation.parts import finished_parts
 from modeling.annotation.storage import Folder

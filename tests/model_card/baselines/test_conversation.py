@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from dataset_builder.benchmark_queries import load_uniner_queries
+from dataset_builder.benchmarks import SOURCES, load_benchmark
 from model_card.baselines.conversation import answer, parse, prompt, question, questions
 from model_card.baselines.run import main as run_baseline
 from model_card.baselines.systems import gliner_answer
-from model_card.evidence.benchmarks import load_benchmark
-from model_card.evidence.uniner_queries import QUERIED_BENCHMARKS, load_uniner_queries
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_prompts_are_uniners_own(data: Path) -> None:
             assert prompt(turns[0].removeprefix("Text: "), turns[2]) == expected
 
 
-@pytest.mark.parametrize("name", QUERIED_BENCHMARKS)
+@pytest.mark.parametrize("name", [name for name, source in SOURCES.items() if source.queries])
 def test_every_published_answer_is_read(data: Path, name: str) -> None:
     for query in load_uniner_queries(name, data).queries:
         reply = parse(f" {json.dumps(list(query.answers), ensure_ascii=False)}")

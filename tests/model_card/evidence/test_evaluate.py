@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model_card.evidence.benchmarks import load_benchmarks
+from dataset_builder.benchmarks import load_benchmarks
 from model_card.evidence.evaluate import Setting, check_offsets, evaluate, main, table
 from modeling import EntityExtractor
 from modeling.planning import Entity

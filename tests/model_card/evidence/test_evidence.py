@@ -13,9 +13,9 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 
+from dataset_builder.benchmarks import load_benchmarks
 from model_card.baselines.conversation import answer
 from model_card.evidence.__main__ import main as run_evidence
-from model_card.evidence.benchmarks import load_benchmarks
 from model_card.evidence.predict import NOT_FINISHED, share, units_of
 from model_card.evidence.predict import main as run_predict
 from model_card.evidence.predictions import BASELINE, Prediction, baseline_folder, save, unit_path

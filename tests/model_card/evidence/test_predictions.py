@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from model_card.evidence.benchmarks import Benchmark, Entity, Sentence
+from dataset_builder.benchmark_queries import Query, QuerySet
+from dataset_builder.benchmarks import Benchmark, Entity, Sentence
 from model_card.evidence.predictions import (
     BASELINE,
     Answer,
@@ -18,7 +19,6 @@ from model_card.evidence.predictions import (
 )
 from model_card.evidence.scores import references, strict, uniner, written
 from model_card.evidence.setting import Setting
-from model_card.evidence.uniner_queries import Query, QuerySet
 from modeling.planning import Entity as Found
 
 TEXT = "Ann met Bob in Oslo ."

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model_card.evidence.benchmarks import load_benchmark
+from dataset_builder.benchmarks import load_benchmark
 from model_card.experiments import finetune
 from model_card.experiments.finetune import DOMAINS, draw, main
 from model_card.figures import finetune as tables

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from model_card.evidence.benchmarks import BENCHMARKS
+from dataset_builder.benchmarks import BENCHMARKS
 from model_card.experiments.integrations import differing, main
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from model_card.evidence.benchmarks import BENCHMARKS
+from dataset_builder.benchmarks import BENCHMARKS
 from model_card.evidence.provenance import weights_sha256
 from model_card.evidence.results import RESULTS, ROOT, read
 from model_card.experiments.seeds import OWN, main, merged

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from model_card.evidence.benchmarks import BENCHMARKS
+from dataset_builder.benchmarks import BENCHMARKS
 from model_card.evidence.criteria import MET, NOT_MEASURED, NOT_MET, UNINER, check
 from model_card.evidence.results import results_folder
 from model_card.figures.plots import COLOURS, GROUNDS, INK

@@ -15,7 +15,7 @@ import yaml
 from huggingface_hub import ModelCard
 from safetensors.numpy import save_file
 
-from model_card.evidence.benchmarks import BENCHMARKS
+from dataset_builder.benchmarks import BENCHMARKS
 from model_card.evidence.provenance import weights_sha256
 from model_card.release.__main__ import main
 from model_card.release.artefact import KINDS, Artefact

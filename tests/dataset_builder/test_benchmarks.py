@@ -10,13 +10,16 @@ import pytest
 from datasets.utils.file_utils import hash_url_to_filename
 from seqeval.metrics.sequence_labeling import get_entities
 
-from model_card.evidence.benchmarks import (
+from dataset_builder.benchmarks import (
     BENCHMARKS,
     MISC,
+    SOURCES,
     Benchmark,
-    label_of,
+    Source,
     load_benchmark,
     load_benchmarks,
+    read_benchmarks,
+    source_of,
 )
 
 # Sentences and mentions (with misc) of the seven test sets, as published.
@@ -44,7 +47,7 @@ def test_sets(data: Path) -> tuple[Benchmark, ...]:
 def test_the_seven_test_sets_have_their_published_sizes(test_sets):
     sizes = {b.name: (len(b.sentences), sum(len(s.entities) for s in b.sentences)) for b in test_sets}
     assert sizes == TEST_SIZES
-    assert tuple(sizes) == BENCHMARKS
+    assert list(sizes) == list(BENCHMARKS)
 
 
 def test_offsets_cut_the_mention_out_of_the_text_and_mentions_do_not_overlap(test_sets):
@@ -76,7 +79,8 @@ def test_mentions_agree_with_seqeval_on_the_same_tags(data, test_sets):
         blocks = [b.split("\n") for b in file.read_text(encoding="utf-8").strip("\n").split("\n\n")]
         for block, sentence in zip(blocks, benchmark.sentences, strict=True):
             tags = [line.split("\t")[1 if family == "crossner" else 0] for line in block]
-            expected = [(label_of(tag), first, last) for tag, first, last in get_entities(tags)]
+            labels = source_of(benchmark.name).labels
+            expected = [(labels[tag], first, last) for tag, first, last in get_entities(tags)]
             words = [
                 (e.type, sentence.text[: e.start].count(" "), sentence.text[: e.end].count(" "))
                 for e in sentence.entities
@@ -104,7 +108,7 @@ def test_first_sentence_reads_as_annotated(test_sets):
     ],
 )
 def test_labels_are_natural_language(tag, label):
-    assert label_of(tag) == label
+    assert label in {source.labels.get(tag) for source in SOURCES.values()}
 
 
 @pytest.mark.parametrize("split", ["train", "dev"])
@@ -117,7 +121,7 @@ def test_other_splits_are_crossner_only_and_share_no_sentence_with_test(data, te
 
 
 def test_source_and_checksum_identify_the_file(data, test_sets):
-    science = test_sets[BENCHMARKS.index("crossner_science")]
+    science = test_sets[list(BENCHMARKS).index("crossner_science")]
     assert science.source == "crossner/science/test.txt"
     assert science.sha256 == hashlib.sha256((data / science.source).read_bytes()).hexdigest()
 
@@ -127,7 +131,7 @@ def test_a_cached_download_is_used_without_network(data, test_sets, tmp_path):
     shutil.copy(data / "mit" / "restaurant_test.bio", tmp_path / hash_url_to_filename(url, etag=None))
     benchmark = load_benchmark("mit_restaurant", cache_dir=tmp_path)
     assert benchmark.source == url
-    assert benchmark.sentences == test_sets[BENCHMARKS.index("mit_restaurant")].sentences
+    assert benchmark.sentences == test_sets[list(BENCHMARKS).index("mit_restaurant")].sentences
 
 
 def test_a_download_without_network_names_the_address_and_the_way_out(tmp_path):
@@ -182,3 +186,17 @@ def test_wrong_names_list_the_right_ones(tmp_path):
         load_benchmarks("valid", data=tmp_path)
     with pytest.raises(FileNotFoundError, match=r"movie_test\.bio does not exist: check the data folder"):
         load_benchmark("mit_movie", data=tmp_path)
+
+
+def test_a_benchmark_is_added_by_one_entry(tmp_path, monkeypatch):
+    source = Source(
+        "Own Rivers", "RIVER misc", {"test": (2, 1)}, "rivers/{split}.tsv", "https://example.org/"
+    )
+    monkeypatch.setitem(SOURCES, "rivers", source)
+    (tmp_path / "rivers").mkdir()
+    (tmp_path / "rivers" / "test.tsv").write_text("The\tO\nRhine\tB-RIVER\n\nNothing\tO\n", encoding="utf-8")
+    benchmark = load_benchmark("rivers", data=tmp_path)
+    assert list(BENCHMARKS)[-1] == "rivers"
+    assert (benchmark.types, benchmark.all_types) == (("river",), ("river", "misc"))
+    assert benchmark.mentions == [("Rhine", "river")]
+    assert [b.name for b in read_benchmarks(tmp_path)] == ["rivers"]

@@ -14,25 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_card.evidence.benchmarks import check_size, download, read_file, source_of
+from dataset_builder.benchmarks import SOURCES, check_size, download, read_file, source_of
 
 _URL = (
     "https://raw.githubusercontent.com/universal-ner/universal-ner/4e454fec20dae255675d64b7144d0c56b3caeb17/"
     "src/eval/test_data/{file}"
 )
-
-# Benchmark -> file, and the numbers of sentences and answers in it. Movie's queries were not published.
-_FILES = {
-    "crossner_ai": ("CrossNER_AI.json", (431, 1624)),
-    "crossner_literature": ("CrossNER_literature.json", (416, 2025)),
-    "crossner_music": ("CrossNER_music.json", (465, 3163)),
-    "crossner_politics": ("CrossNER_politics.json", (650, 3943)),
-    "crossner_science": ("CrossNER_science.json", (543, 2568)),
-    "mit_restaurant": ("mit-restaurant.json", (1520, 3150)),
-}
-
-QUERIED_BENCHMARKS = tuple(_FILES)
-"""Names of the benchmarks whose queries UniNER published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +64,7 @@ def load_uniner_queries(
     mentions are missing, so a score on them is UniNER's and not comparable with one on `load_benchmark`.
 
     Args:
-        name: one of `QUERIED_BENCHMARKS`.
+        name: of a benchmark whose `Source` names a file of queries.
         data: folder with `uniner/<file>.json` or `.json.gz`; None downloads from UniNER's repository.
         cache_dir: where downloads are kept; None is the cache of `datasets`.
 
@@ -87,9 +74,10 @@ def load_uniner_queries(
         ConnectionError: the download failed and the file is not in the cache.
     """
     source = source_of(name)
-    if name not in _FILES:
-        raise ValueError(f"UniNER published no queries for {name!r}: use one of {', '.join(_FILES)}")
-    file, size = _FILES[name]
+    if source.queries is None:
+        known = ", ".join(other for other, own in SOURCES.items() if own.queries)
+        raise ValueError(f"UniNER published no queries for {name!r}: use one of {known}")
+    file, size = source.queries
     if data is None:
         origin = _URL.format(file=file)
         path = download(origin, cache_dir)
@@ -125,3 +113,8 @@ def _queries(content: bytes, path: Path, types: tuple[str, ...]) -> Iterator[Que
             raise ValueError(
                 f"{path}: the {len(asked)} queries from {first} on do not ask one sentence for each type once"
             )
+
+
+def queries_of(name: str, data: Path | str | None = None) -> QuerySet | None:
+    """`load_uniner_queries`, or None for a benchmark whose queries UniNER did not publish."""
+    return None if source_of(name).queries is None else load_uniner_queries(name, data)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from model_card.evidence.benchmarks import load_benchmark
-from model_card.evidence.uniner_queries import QUERIED_BENCHMARKS, load_uniner_queries
+from dataset_builder.benchmark_queries import load_uniner_queries
+from dataset_builder.benchmarks import SOURCES, load_benchmark
+
+QUERIED_BENCHMARKS = [name for name, source in SOURCES.items() if source.queries]
 
 
 @pytest.fixture(scope="module")
