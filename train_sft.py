@@ -14,9 +14,9 @@ from pathlib import Path
 
 from trl import ModelConfig, TrlParser
 
-from modeling.arguments import DiffusionArguments
-from modeling.labelled import LabelledError
-from modeling.training import RunArguments, run
+from modeling.training.arguments import DiffusionArguments
+from modeling.training.labelled import LabelledError
+from modeling.training.run import RunArguments, run
 
 FINETUNE = Path(__file__).parent / "modeling" / "configs" / "finetune_mini.yaml"
 

@@ -11,7 +11,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 
 from dataset_builder.report import ISSUE_KINDS
 from dataset_builder.settings import CONFIGS, DEFAULT_CONFIG, NEGATIVES, SPLITS
-from modeling.template import parse_completion, render_completion, render_prompt
+from modeling.canvas.template import parse_completion, render_completion, render_prompt
 
 REPOSITORY = "diffusion-ner/pile-ner-diffusion"
 LICENCE = "cc-by-nc-4.0"

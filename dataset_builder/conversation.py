@@ -18,7 +18,7 @@ from typing import Any
 
 from dataset_builder.report import Issue
 from dataset_builder.source import BrokenRecord
-from modeling.template import check_types
+from modeling.canvas.template import check_types
 
 # Names that tell nothing about what is sought. Kept where the source has them, listed in the report, and
 # never drawn as negatives: "no other entity" is not a statement that could be right or wrong.

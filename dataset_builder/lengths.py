@@ -20,7 +20,7 @@ from rich.table import Table
 from dataset_builder.settings import DEFAULT_CONFIG, DEFAULT_TOKENIZER, END_TOKENS, NEGATIVES
 from dataset_builder.tokens import TokenCounter, TokenizerError
 from dataset_builder.workers import batched
-from modeling.template import Mention, render_mentions, render_prompt
+from modeling.canvas.template import Mention, render_mentions, render_prompt
 
 CANVASES = (64, 96, 128, 160)
 SEQUENCES = (256, 384, 512, 768)

@@ -14,7 +14,7 @@ from itertools import accumulate
 
 import regex
 
-from modeling.template import Mention
+from modeling.canvas.template import Mention
 
 # How a mention was found, best first.
 LEVELS = ("exact", "white_space", "letter_case")

@@ -11,7 +11,7 @@ from dataset_builder.conversation import RecordReader
 from dataset_builder.locate import locate
 from dataset_builder.report import Issue
 from dataset_builder.split import bands, split_key
-from modeling.template import Mention
+from modeling.canvas.template import Mention
 
 
 @dataclass(frozen=True)

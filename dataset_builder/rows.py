@@ -9,7 +9,7 @@ from dataset_builder.passages import Passage
 from dataset_builder.settings import END_TOKENS, MAX_NEGATIVES, NEGATIVES, BuildSettings
 from dataset_builder.tokens import TokenCounter
 from dataset_builder.windows import Budget, PassageCosts, Window, cut_windows
-from modeling.template import Mention, render_mentions, render_prompt
+from modeling.canvas.template import Mention, render_mentions, render_prompt
 
 Row = dict[str, Any]
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from modeling.template import Mention
+from modeling.canvas.template import Mention
 
 # Tokens that a piece of a completion adds to type and span (" |" and ":"), and a type to the prompt (",").
 _PIECE_COST = 2

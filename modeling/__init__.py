@@ -9,21 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modeling.backbones import load_model
-    from modeling.extractor import EntityExtractor
-    from modeling.tokenizer import load_tokenizer
+    from .backbones.load import load_model
+    from .backbones.tokenizer import load_tokenizer
+    from .extraction.extractor import EntityExtractor
 
 __all__ = ["EntityExtractor", "load_model", "load_tokenizer"]
 
 _HOMES = {
-    "EntityExtractor": "modeling.extractor",
-    "load_model": "modeling.backbones",
-    "load_tokenizer": "modeling.tokenizer",
+    "EntityExtractor": ".extraction.extractor",
+    "load_model": ".backbones.load",
+    "load_tokenizer": ".backbones.tokenizer",
 }
 
 
 def __getattr__(name: str) -> Any:
     # torch takes seconds to import: whoever wants the template or --help does not wait for it.
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        return getattr(import_module(_HOMES[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modeling.template import check_types
+from modeling.canvas.template import check_types
 
 TEXT_LENGTH = 2000  # characters
 TYPES = 24

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from dataset_builder.benchmark_queries import QuerySet
 from dataset_builder.benchmarks import Benchmark
 from model_card.evidence.predictions import Answer
-from modeling.planning import Entity
+from modeling.extraction.chunking import Entity
 
 SYSTEM = "A virtual assistant answers questions from a user based on the provided text."
 ACKNOWLEDGEMENT = "I've read this text."

@@ -12,7 +12,7 @@ from dataset_builder.benchmarks import Benchmark, Sentence
 from model_card.baselines.conversation import answer, prompt, questions
 from model_card.baselines.engines import Engine
 from model_card.evidence.predictions import Answer
-from modeling.planning import Entity
+from modeling.extraction.chunking import Entity
 
 GLINER_THRESHOLD = 0.5  # the package's default, with which its figures were published
 

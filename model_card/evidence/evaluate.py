@@ -24,8 +24,8 @@ from dataset_builder.benchmarks import BENCHMARKS, MISC, Benchmark, load_benchma
 from metric.entity_f1._scorer import score_entities
 from model_card.evidence.provenance import provenance, weights_sha256
 from modeling import EntityExtractor
-from modeling.planning import Entity, flat
-from modeling.runner import Options
+from modeling.extraction.chunking import Entity, flat
+from modeling.extraction.decoder import Options
 
 # The option that holds each adaptive rule's bound.
 ADAPTIVE = {"threshold": "confidence_threshold", "entropy": "entropy_bound"}

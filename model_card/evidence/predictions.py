@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builder.benchmarks import Benchmark
-from modeling.planning import Entity
+from modeling.extraction.chunking import Entity
 
 RUNS = Path("runs") / "evidence"
 BASELINE = "baseline"  # the setting under which a baseline's answers are kept

@@ -19,8 +19,8 @@ from model_card.evidence.predictions import RUNS, Answer, Prediction, folder, lo
 from model_card.evidence.provenance import provenance, weights_sha256
 from model_card.evidence.setting import SAMPLES, Setting
 from modeling import EntityExtractor
-from modeling.planning import Entity, flat, plan
-from modeling.reading import Reading
+from modeling.extraction.chunking import Entity, flat, plan
+from modeling.extraction.prediction import Reading
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 TIMED = 100  # sentences of each set

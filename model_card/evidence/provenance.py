@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from modeling.sources import resolve
+from modeling.backbones.sources import resolve
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "trl", "safetensors")
 ROOT = Path(__file__).resolve().parents[2]

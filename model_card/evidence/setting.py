@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from modeling.custom_generate.unmasking import ADAPTIVE
-from modeling.options import ADAPTIVE_STEPS
+from modeling.extraction.options import ADAPTIVE_STEPS
 
 ANSWERS = ("final", "steps", "samples")
 STEPS = (1, 2, 4, 8, 16, 32)

@@ -19,8 +19,8 @@ from model_card.evidence.predictor import DTYPES, Predictor
 from model_card.evidence.provenance import provenance
 from model_card.evidence.results import holds, read, results_folder, write
 from model_card.evidence.setting import Setting
-from modeling.options import DEFAULT_STEPS
-from modeling.sources import read_json, resolve
+from modeling.backbones.sources import read_json, resolve
+from modeling.extraction.options import DEFAULT_STEPS
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from model_card.evidence.predictions import RUNS
 from model_card.evidence.provenance import ROOT, provenance, weights_sha256
 from model_card.evidence.results import RESULTS, write
 from modeling import EntityExtractor
-from modeling.sources import resolve
+from modeling.backbones.sources import resolve
 
 NAME = "finetune"
 CONFIG = ROOT / "modeling" / "configs" / "finetune_mini.yaml"
@@ -40,7 +40,8 @@ SAME = ("weights_sha256", "sentences", "split", "limit", "config_sha256", "flags
 
 
 def draw(benchmark: Benchmark, count: int, seed: int) -> list[dict[str, Any]]:
-    """Return labelled texts of ``count`` sentences, without ``misc``, in the form of ``modeling.labelled``.
+    """Return labelled texts of ``count`` sentences, without ``misc``, in the form of
+    ``modeling.training.labelled``.
 
     Raises:
         ValueError: the benchmark has fewer.

@@ -17,7 +17,7 @@ from typing import Any
 from dataset_builder.benchmarks import BENCHMARKS, Benchmark, load_benchmarks
 from model_card.evidence.provenance import provenance, weights_sha256
 from modeling import EntityExtractor
-from modeling.pipeline import TASK, ZeroShotNerPipeline
+from modeling.integrations.pipeline import TASK, ZeroShotNerPipeline
 
 SCORE_TOLERANCE = 1e-4  # a batch is padded otherwise, which moves the last digits
 BATCH = 32
@@ -43,7 +43,7 @@ def through_spacy(extractor: EntityExtractor) -> Reader:
     """Return what reads texts through the spaCy component, in the extractor's shape."""
     import spacy
 
-    from modeling.spacy_component import DiffusionNer
+    from modeling.integrations.spacy_component import DiffusionNer
 
     nlp = spacy.blank("en")
 

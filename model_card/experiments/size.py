@@ -17,7 +17,7 @@ from model_card.evidence.results import RESULTS, read
 from model_card.evidence.scores import strict, uniner
 from model_card.evidence.setting import Setting
 from model_card.experiments.driver import Context, Experiment, main
-from modeling.sources import base_of, read_json, resolve
+from modeling.backbones.sources import base_of, read_json, resolve
 
 MEGABYTE = 10**6
 BYTES = 2  # of a parameter in 16 bits

@@ -66,9 +66,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 _HELP = {
     "dataset": "folder that dataset_builder.build wrote",
-    "base": "folder that modeling.convert_dream wrote",
+    "base": "folder that modeling.cli.convert_dream wrote",
     "adapter": "folder that train_sft.py wrote",
-    "full": "folder that modeling.merge wrote",
+    "full": "folder that modeling.cli.merge wrote",
 }
 
 

@@ -90,7 +90,7 @@ def _metric(sources: Sources, folder: Path) -> list[str]:
 
 def _mini(sources: Sources, folder: Path) -> list[str]:
     left_out = _copy(MODELING / "mini", folder, only=CHECKPOINT)
-    write_bundle(folder, "pipeline", "pointer_bert")
+    write_bundle(folder, "integrations/pipeline", "backbones/pointer_bert")
     classes = {"AutoConfig": "PointerBertConfig"}
     classes |= dict.fromkeys(("AutoModel", "AutoModelForCausalLM"), "PointerBert")
     _edit(
@@ -113,7 +113,7 @@ def _base(sources: Sources, folder: Path) -> list[str]:
 
 def _full(sources: Sources, folder: Path) -> list[str]:
     left_out = _network("full", sources, folder)
-    write_bundle(folder, "pipeline")
+    write_bundle(folder, "integrations/pipeline")
     _edit(folder / "config.json", custom_pipelines=PIPELINE)
     (folder / "README.md").write_text(model_card("full", folder, sources.results), encoding="utf-8")
     return left_out

@@ -1,8 +1,8 @@
 """The code of a model repository: the denoising loop and what runs with it, side by side in one folder.
 
 transformers loads a repository's code file by file and follows ``from .x import y`` alone. The loop is
-written so (``modeling/custom_generate``); the modules that the pipeline needs import by package name here, so
-their copies have ``from modeling.x import`` turned into ``from .x import``. Nothing else of them changes.
+written so (``modeling/custom_generate``). The modules that the pipeline needs lie in other rooms, so their
+copies have ``from ..room.x import`` turned into ``from .x import``. Nothing else of them changes.
 """
 
 import ast
@@ -18,7 +18,7 @@ GENERATION = MODELING / "custom_generate"
 FOLDER = "custom_generate"
 ALLOWED = {"torch", "transformers"}
 
-_IMPORT = re.compile(r"^(\s*)from modeling(\.custom_generate)?\.(\w+) import", re.MULTILINE)
+_IMPORT = re.compile(r"^(\s*)from (\.+)([\w.]+) import", re.MULTILINE)
 
 
 class BundleError(ValueError):
@@ -42,24 +42,48 @@ def write_bundle(folder: Path, *roots: str) -> list[str]:
     for name, source in flat_modules(roots).items():
         if (target / f"{name}.py").exists():
             raise BundleError(
-                f"modeling/{name}.py and {FOLDER}/{name}.py cannot lie in one folder: rename one"
+                f"the module {name}.py and {FOLDER}/{name}.py cannot lie in one folder: rename one"
             )
         (target / f"{name}.py").write_text(source, encoding="utf-8")
     return sorted(path.name for path in target.glob("*.py"))
 
 
 def flat_modules(roots: tuple[str, ...]) -> dict[str, str]:
-    """Return the sources of modules of ``modeling`` and of all they import from it, with flat imports."""
+    """Return the sources of modules and of all they import from ``modeling``, with flat imports.
+
+    Args:
+        roots: modules of ``modeling`` as paths without suffix, such as ``"integrations/pipeline"``.
+
+    Raises:
+        BundleError: a module imports what is no module of ``modeling``, or two modules would have one name.
+    """
     sources: dict[str, str] = {}
-    waiting = list(roots)
+    paths: dict[str, Path] = {}
+    waiting = [MODELING / f"{root}.py" for root in roots]
     while waiting:
-        name = waiting.pop()
-        if name in sources:
+        path = waiting.pop()
+        if paths.get(path.stem) == path:
             continue
-        source = (MODELING / f"{name}.py").read_text(encoding="utf-8")
-        waiting += [match[3] for match in _IMPORT.finditer(source) if match[2] is None]
-        sources[name] = _IMPORT.sub(r"\1from .\3 import", source)
+        if path.stem in paths:
+            raise BundleError(f"{path} and {paths[path.stem]} would lie in one folder: rename one")
+        source = path.read_text(encoding="utf-8")
+        imported = [_module_path(path, match[2], match[3]) for match in _IMPORT.finditer(source)]
+        waiting += [other for other in imported if other.parent != GENERATION]
+        paths[path.stem] = path
+        sources[path.stem] = _IMPORT.sub(_flat, source)
     return dict(sorted(sources.items()))
+
+
+def _flat(match: re.Match[str]) -> str:
+    return f"{match[1]}from .{match[3].rpartition('.')[2]} import"
+
+
+def _module_path(path: Path, dots: str, module: str) -> Path:
+    """Return the file of a relative import in ``path``."""
+    found = path.parents[len(dots) - 1].joinpath(*module.split(".")).with_suffix(".py")
+    if not found.is_file():
+        raise BundleError(f"{path} imports {dots}{module}, which is no module of {MODELING.name}")
+    return found
 
 
 def check_imports(path: Path) -> None:

@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from dataset_builder.benchmarks import BENCHMARKS
 from model_card.evidence.provenance import weights_sha256
 from model_card.release.artefact import KINDS, PLACEHOLDER
-from modeling.template import render_prompt
+from modeling.canvas.template import render_prompt
 
 CARDS = Path(__file__).parent / "cards"
 PUBLISHED_DREAM = "Dream-org/Dream-v0-Base-7B"

@@ -8,7 +8,7 @@ import torch
 
 from model_card.speed.cuda import Bench, Work
 from modeling.custom_generate.engine import attach_engine, detach_engine
-from modeling.reading import Reading
+from modeling.extraction.prediction import Reading
 
 WAYS = {"packed": 0, "recorded": 1 << 14}  # the greatest batch, in tokens, that runs recorded
 STEPS = "3"

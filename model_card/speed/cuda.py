@@ -13,17 +13,23 @@ from transformers import Qwen2ForCausalLM
 from model_card.speed.replay import Sentence, replay
 from model_card.speed.shape import DREAM_7B
 from modeling import EntityExtractor
-from modeling.backbones import DREAM_FIRST_MARKER, DREAM_INSIDE, DREAM_OUTSIDE, DREAM_ROWS, dream_to_qwen2
-from modeling.collator import aligned_tensors, completion_tensors, prompt_tensors
+from modeling.backbones.load import (
+    DREAM_FIRST_MARKER,
+    DREAM_INSIDE,
+    DREAM_OUTSIDE,
+    DREAM_ROWS,
+    dream_to_qwen2,
+)
+from modeling.canvas.encoding import EncodedPrompt
+from modeling.canvas.words import split_words
 from modeling.custom_generate.grammar import Automaton, Grammar
 from modeling.custom_generate.loop_settings import LoopSettings
 from modeling.custom_generate.network import Canvas, Prompt
 from modeling.custom_generate.settings import DiffusionSettings
 from modeling.custom_generate.task import Task, make_task
-from modeling.encoding import EncodedPrompt
-from modeling.options import Options
-from modeling.reading import Reading, automaton_of, symbols_of
-from modeling.words import split_words
+from modeling.extraction.options import Options
+from modeling.extraction.prediction import Reading, automaton_of, symbols_of
+from modeling.training.collator import aligned_tensors, completion_tensors, prompt_tensors
 
 TINY = {
     "hidden_size": 32,

@@ -27,7 +27,7 @@ from modeling.custom_generate.loop import DenoisingStep
 from modeling.custom_generate.settings import CANVASES
 from modeling.custom_generate.task import Task
 from modeling.custom_generate.unmasking import top_slots
-from modeling.options import Options
+from modeling.extraction.options import Options
 
 FORWARDS = Path(__file__).resolve().parents[1] / "results" / "mini_forwards.json"
 

@@ -41,7 +41,7 @@ from model_card.speed.scale_run import (
 )
 from model_card.speed.shape import DREAM_7B
 from modeling import load_tokenizer
-from modeling.checkpoints import write_model
+from modeling.training.checkpoints import write_model
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""A run of ``modeling.annotate`` that is watched and killed, and the same work by an extractor alone."""
+"""A run of ``modeling.cli.annotate`` that is watched and killed, and the same work by an extractor alone."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from typing import Any
 import psutil
 
 from dataset_builder.benchmarks import BENCHMARKS, load_benchmark
-from modeling.annotation.annotator import TOGETHER, TOKENS_CPU, TOKENS_GPU
-from modeling.annotation.parts import finished_parts
-from modeling.annotation.storage import Folder
+from modeling.corpus.annotator import TOGETHER, TOKENS_CPU, TOKENS_GPU
+from modeling.corpus.parts import finished_parts
+from modeling.corpus.storage import Folder
 
 LABELS = ["person", "organization", "location", "country", "event", "award", "product", "date"]
 WORKER = "MapWorker"  # in the name of a process that holds a model
@@ -52,7 +52,7 @@ class Job:
     @property
     def command(self) -> list[str]:
         """The command that runs it, or goes on with it."""
-        own = [sys.executable, "-m", "modeling.annotate", "--input", str(self.source)]
+        own = [sys.executable, "-m", "modeling.cli.annotate", "--input", str(self.source)]
         own += ["--output", str(self.output), "--labels", ",".join(LABELS), "--model", self.model]
         own += ["--device", self.device, "--workers", str(self.workers)]
         own += ["--documents-per-part", str(self.documents_per_part)]
@@ -238,8 +238,8 @@ def thinned(samples: Sequence[Sample], most: int = 100) -> list[dict[str, float]
 
 
 def command(*arguments: str) -> tuple[int, str]:
-    """Run ``modeling.annotate`` to its end; return its exit status and all it printed."""
+    """Run ``modeling.cli.annotate`` to its end; return its exit status and all it printed."""
     result = subprocess.run(
-        [sys.executable, "-m", "modeling.annotate", *arguments], capture_output=True, text=True
+        [sys.executable, "-m", "modeling.cli.annotate", *arguments], capture_output=True, text=True
     )
     return result.returncode, (result.stdout + result.stderr).strip()

@@ -25,12 +25,12 @@ from transformers import Qwen2ForCausalLM
 
 from model_card.evidence.provenance import provenance
 from modeling import EntityExtractor, load_model, load_tokenizer
-from modeling.backbones import dream_to_qwen2
-from modeling.collator import CompletionCollator
+from modeling.backbones.load import dream_to_qwen2
+from modeling.canvas.template import render_completion, render_prompt
 from modeling.custom_generate.generate import generate
 from modeling.custom_generate.settings import DiffusionSettings
-from modeling.loss import DiffusionLoss, TrainingBatch
-from modeling.template import render_completion, render_prompt
+from modeling.training.collator import CompletionCollator
+from modeling.training.loss import DiffusionLoss, TrainingBatch
 
 # config.json of Dream-org/Dream-v0-Base-7B, the fields that matter.
 DREAM_7B: dict[str, Any] = {

@@ -28,14 +28,14 @@ from trl import ModelConfig, TrlParser
 from model_card.evidence.provenance import ROOT, provenance
 from model_card.speed.shape import DREAM_7B
 from modeling import load_tokenizer
-from modeling.arguments import DiffusionArguments
-from modeling.backbones import dream_to_qwen2
-from modeling.batching import DrawnCollator, GlobalBatchSampler
+from modeling.backbones.load import dream_to_qwen2
 from modeling.custom_generate.settings import DiffusionSettings
-from modeling.draws import DrawnRows
-from modeling.rows import RunRows
-from modeling.trainer import DiffusionTrainer
-from modeling.training import RunArguments, make_trainer, with_adapter
+from modeling.training.arguments import DiffusionArguments
+from modeling.training.rows import RunRows
+from modeling.training.run import RunArguments, make_trainer, with_adapter
+from modeling.training.sampler import DrawnCollator, GlobalBatchSampler
+from modeling.training.sampler_key import DrawnRows
+from modeling.training.trainer import DiffusionTrainer
 
 CONFIG = ROOT / "modeling" / "configs" / "train_dream_sft.yaml"
 PEAK = 989e12  # dense bf16 operations a second of one H100 or H200 (SXM, data sheet)

@@ -2,6 +2,7 @@
 
 from copy import copy
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
@@ -71,6 +72,14 @@ def encoder_of(model: Any) -> Any:
     """Return the network below the output layer (through a PEFT wrapper)."""
     core = model.get_base_model() if hasattr(model, "get_base_model") else model
     return getattr(core, core.base_model_prefix)
+
+
+def cache_argument(encoder: torch.nn.Module) -> str:
+    """Return the name of the argument by which an encoder takes kept keys and values.
+
+    transformers calls it ``cache`` from release 5.24 on and ``past_key_values`` before.
+    """
+    return "cache" if "cache" in signature(encoder.forward).parameters else "past_key_values"
 
 
 def embed(model: Any, canvas: Canvas, ids: torch.Tensor) -> torch.Tensor:
@@ -269,12 +278,13 @@ class Denoiser:
         token_types: torch.Tensor | None,
     ) -> torch.Tensor:
         options = {} if token_types is None else {"token_type_ids": token_types}
-        output = encoder_of(self.model)(
+        encoder = encoder_of(self.model)
+        output = encoder(
             inputs_embeds=embeddings,
             attention_mask=None if bool(mask.all()) else mask,
             position_ids=positions,
-            past_key_values=self.cache,
             use_cache=True,
+            **{cache_argument(encoder): self.cache},
             **options,
         )
         return output.last_hidden_state

@@ -17,7 +17,7 @@ from huggingface_hub import DatasetCard
 from dataset_builder.build import main
 from dataset_builder.builder import SFT_FEATURES, SPANS_FEATURES, PileNer
 from dataset_builder.settings import CONFIGS, NEGATIVES
-from modeling.template import parse_completion
+from modeling.canvas.template import parse_completion
 from tests.dataset_builder.records import record, small_source, write_source
 
 _REPOSITORY = Path(__file__).resolve().parents[2]

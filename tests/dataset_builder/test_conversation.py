@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dataset_builder.conversation import RecordReader, is_noisy, normalize_type
 from dataset_builder.report import ISSUE_KINDS
 from dataset_builder.source import BrokenRecord
-from modeling.template import check_types
+from modeling.canvas.template import check_types
 from tests.dataset_builder.records import record
 
 

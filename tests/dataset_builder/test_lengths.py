@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 
 from dataset_builder.build import main as build
 from dataset_builder.lengths import Lengths, main, measure, passage_pairs
-from modeling.template import render_completion, render_prompt
+from modeling.canvas.template import render_completion, render_prompt
 from tests.dataset_builder.records import small_source
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_builder.locate import _TOKEN, is_simple, locate, tokenize
-from modeling.template import Mention
+from modeling.canvas.template import Mention
 
 _UNSPACED = ("CJK UNIFIED", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR")
 

@@ -11,7 +11,7 @@ from dataset_builder.build import main
 from dataset_builder.settings import NEGATIVES
 from dataset_builder.source import SourceFile
 from dataset_builder.tokens import TokenCounter
-from modeling.template import parse_completion, render_completion
+from modeling.canvas.template import parse_completion, render_completion
 from tests.dataset_builder.records import record
 
 

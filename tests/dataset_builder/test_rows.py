@@ -15,7 +15,7 @@ from dataset_builder.passages import Passage
 from dataset_builder.rows import RowCutter, render_rows, span_row
 from dataset_builder.settings import NEGATIVES, BuildSettings
 from dataset_builder.tokens import TokenCounter
-from modeling.template import parse_completion
+from modeling.canvas.template import parse_completion
 
 _TYPES = ("person", "place", "none", "a b", "i\u0307l", "date", "film", "gene")
 _FREQUENCIES = dict.fromkeys(_TYPES, 3) | {f"kind {number}": 1 for number in range(9)}

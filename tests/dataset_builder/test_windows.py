@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_builder.windows import Budget, PassageCosts, cut_windows
-from modeling.template import Mention
+from modeling.canvas.template import Mention
 
 _TYPES = {"person": 1, "place": 2, "long type name": 3}
 

@@ -14,7 +14,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from modeling import EntityExtractor, load_model
-from modeling.weights import INDEX, LONGEST_INDEX
+from modeling.backbones.weights import INDEX, LONGEST_INDEX
 from tests.faults.case import Fault, Place, Provoke, Seen, exact, not_loaded, told
 
 EMBEDDINGS = "word_embeddings"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from modeling.annotate import main
-from modeling.annotation.parts import finished_parts
-from modeling.annotation.storage import Folder
+from modeling.cli.annotate import main
+from modeling.corpus.parts import finished_parts
+from modeling.corpus.storage import Folder
 from tests.conftest import REPOSITORY
 from tests.faults.case import Fault, Place, Seen
 
@@ -36,7 +36,7 @@ def _command(source: Path, output: Path) -> list[str]:
 
 def _start(command: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "modeling.annotate", *command],
+        [sys.executable, "-m", "modeling.cli.annotate", *command],
         cwd=REPOSITORY,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -57,7 +57,7 @@ def _after_parts(driver: subprocess.Popen[str], output: Path, count: int) -> Non
 def _checked(output: Path) -> str:
     """Return what the checker says of a whole output: every id is there once."""
     done = subprocess.run(
-        [sys.executable, "-m", "modeling.annotate", "--check", str(output)],
+        [sys.executable, "-m", "modeling.cli.annotate", "--check", str(output)],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

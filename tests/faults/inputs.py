@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from modeling.extract import main
-from modeling.extractor import MAX_TEXT_LENGTH
-from modeling.template import MAX_TYPE_LENGTH, MAX_TYPES
+from modeling.canvas.template import MAX_TYPE_LENGTH, MAX_TYPES
+from modeling.cli.extract import main
+from modeling.extraction.extractor import MAX_TEXT_LENGTH
 from tests.faults.case import LABELS, TEXT, Fault, Place, Provoke, Seen, exact, refused
 
 SPANS = "no error: every entity is a span of the text, text[start:end] is its text"

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from modeling import EntityExtractor, load_model
-from modeling.extract import main
+from modeling.cli.extract import main
 from tests.faults.case import LABELS, TEXT, Fault, Place, Provoke, Seen, told
 
 THREADS = 32

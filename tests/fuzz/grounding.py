@@ -13,15 +13,15 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from modeling import EntityExtractor, load_tokenizer
+from modeling.backbones.pointer_init import pointer_settings
+from modeling.canvas.encoding import EncodedPrompt, PromptEncoder
+from modeling.canvas.words import split_words
 from modeling.custom_generate.grammar import Grammar
 from modeling.custom_generate.loop import DenoisingStep
 from modeling.custom_generate.projection import GroundedProjection, TagProjection
 from modeling.custom_generate.settings import DiffusionSettings
-from modeling.encoding import EncodedPrompt, PromptEncoder
-from modeling.planning import Entity, Limits, flat, nested, plan
-from modeling.pointer_init import pointer_settings
-from modeling.reading import automaton_of, read_aligned, read_free, read_grounded, symbols_of
-from modeling.words import split_words
+from modeling.extraction.chunking import Entity, Limits, flat, nested, plan
+from modeling.extraction.prediction import automaton_of, read_aligned, read_free, read_grounded, symbols_of
 from tests.fuzz.draws import Draws
 from tests.fuzz.formats import types
 from tests.fuzz.target import Target

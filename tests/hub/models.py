@@ -12,10 +12,10 @@ from tokenizers.pre_tokenizers import ByteLevel
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
 from modeling import load_model, load_tokenizer
-from modeling.checkpoints import write_model
-from modeling.convert_dream import convert
+from modeling.cli.convert_dream import convert
+from modeling.cli.merge import merge
 from modeling.custom_generate.settings import DiffusionSettings
-from modeling.merge import merge
+from modeling.training.checkpoints import write_model
 
 SPECIAL = ["<|endoftext|>", "<|beginoftext|>", "<|mask|>"]
 SYMBOLS = 66  # rows for O, I and markers, which no token has

@@ -23,8 +23,8 @@ for name, content in (("data/a.jsonl", rows), ("README.md", "x")):
     )
 commit = api.upload_file(path_or_fileobj=b"{}", path_in_repo="config.json", repo_id="acme/texts")
 
-from modeling.annotation.documents import Columns, find_corpus, pieces
-from modeling.annotation.settings import revision_of
+from modeling.corpus.documents import Columns, find_corpus, pieces
+from modeling.corpus.settings import revision_of
 
 corpus = find_corpus(["hf://datasets/acme/texts"], Columns())
 parts = [list(pieces(fragment, Columns(), 3)) for fragment in corpus.fragments]

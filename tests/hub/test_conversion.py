@@ -15,7 +15,7 @@ from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
 import httpx
-from modeling.convert_dream import main
+from modeling.cli.convert_dream import main
 
 shard, oid = sys.argv[1:]
 errors = StringIO()

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from modeling import EntityExtractor, load_model, load_tokenizer
+from modeling.canvas.template import render_prompt
 from modeling.custom_generate.generate import generate
-from modeling.template import render_prompt
 from tests.hub.conftest import Release
 from tests.hub.server import ROOT
 

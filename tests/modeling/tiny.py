@@ -23,11 +23,11 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from modeling.backbones.pointer_bert import PointerBert
+from modeling.backbones.pointer_init import pointer_from_encoder, pointer_settings
+from modeling.canvas.template import render_completion, render_prompt
 from modeling.custom_generate.settings import DiffusionSettings
-from modeling.pointer_bert import PointerBert
-from modeling.pointer_init import pointer_from_encoder, pointer_settings
-from modeling.queries import Inventory
-from modeling.template import render_completion, render_prompt
+from modeling.training.queries import Inventory
 
 LEXICON = {
     "person": ["alice", "bob", "carol", "david", "emma", "frank"],

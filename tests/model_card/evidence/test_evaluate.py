@@ -8,7 +8,7 @@ import pytest
 from dataset_builder.benchmarks import load_benchmarks
 from model_card.evidence.evaluate import Setting, check_offsets, evaluate, main, table
 from modeling import EntityExtractor
-from modeling.planning import Entity
+from modeling.extraction.chunking import Entity
 
 
 @pytest.fixture(scope="module")

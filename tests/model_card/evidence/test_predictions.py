@@ -19,7 +19,7 @@ from model_card.evidence.predictions import (
 )
 from model_card.evidence.scores import references, strict, uniner, written
 from model_card.evidence.setting import Setting
-from modeling.planning import Entity as Found
+from modeling.extraction.chunking import Entity as Found
 
 TEXT = "Ann met Bob in Oslo ."
 SENTENCE = Sentence("s", TEXT, (Entity("person", "Ann", 0, 3), Entity("misc", "Oslo", 15, 19)))

@@ -9,8 +9,8 @@ from dataset_builder.mix.built import type_names
 from model_card.experiments.train_ablations import command
 from model_card.experiments.training_rows import REFERENCE, ROWS, scores_path
 from model_card.speed.energy import energy
-from modeling.arguments import DiffusionArguments
-from modeling.training import RunArguments
+from modeling.training.arguments import DiffusionArguments
+from modeling.training.run import RunArguments
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.slug)

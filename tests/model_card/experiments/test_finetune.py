@@ -9,7 +9,7 @@ from dataset_builder.benchmarks import load_benchmark
 from model_card.experiments import finetune
 from model_card.experiments.finetune import DOMAINS, draw, main
 from model_card.figures import finetune as tables
-from modeling.labelled import read_labelled
+from modeling.training.labelled import read_labelled
 
 
 def test_drawn_sentences_are_labelled_texts_of_the_train_split(shared: Path) -> None:

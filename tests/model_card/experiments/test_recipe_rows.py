@@ -13,7 +13,7 @@ from dataset_builder.mix.sources import PILE, SOURCES
 from model_card.experiments.recipe_rows import ROWS, merged, variant
 from model_card.experiments.training_rows import DIALOGUES, TECHNICAL
 from model_card.figures.recipe import recipe_table
-from modeling.rows import load_rows
+from modeling.training.rows import load_rows
 
 BY_SLUG = {row.slug: row for row in ROWS}
 NAMES = [source.name for source in (PILE, *SOURCES)]

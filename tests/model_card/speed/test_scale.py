@@ -56,7 +56,7 @@ def test_memory_is_compared_between_the_halves_of_the_work() -> None:
 
 
 def test_the_command_is_one_that_the_annotation_takes(tmp_path: Path) -> None:
-    from modeling.annotate import build_parser
+    from modeling.cli.annotate import build_parser
 
     job = Job(tmp_path / "in.jsonl", tmp_path / "out", "mini", "cuda", 3, 500, "aligned")
     arguments = build_parser().parse_args(job.command[3:])

@@ -13,11 +13,11 @@ from trl import ModelConfig
 
 from model_card.speed.shape import DREAM_7B, LORA_TARGETS
 from model_card.speed.training import EPOCHS, PASSAGES, build, extrapolation, main, operations
-from modeling.batch import TrainingBatch
-from modeling.collator import CompletionCollator
 from modeling.custom_generate.settings import DiffusionSettings
-from modeling.loss import DiffusionLoss
-from modeling.training import with_adapter
+from modeling.training.batch import TrainingBatch
+from modeling.training.collator import CompletionCollator
+from modeling.training.loss import DiffusionLoss
+from modeling.training.run import with_adapter
 from tests.modeling.tiny import completion_rows, toy_tokenizer
 
 SHAPE = {
