@@ -21,7 +21,7 @@ import torch
 from tqdm import tqdm
 
 from dataset_builder.benchmarks import BENCHMARKS, MISC, Benchmark, load_benchmarks
-from metric.entity_f1._scorer import score_entities
+from metric.entity_f1.scorer import score_entities
 from model_card.evidence.provenance import provenance, weights_sha256
 from modeling import EntityExtractor
 from modeling.extraction.chunking import Entity, flat

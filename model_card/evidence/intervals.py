@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from metric.entity_f1._entities import entity_key
-from metric.entity_f1._scorer import Entities, quantile, resampled_sums
+from metric.entity_f1.entities import entity_key
+from metric.entity_f1.scorer import Entities, quantile, resampled_sums
 
 RESAMPLES = 1000
 LEVEL = 0.95

@@ -7,7 +7,7 @@ from typing import Any
 
 from dataset_builder.benchmark_queries import QuerySet
 from dataset_builder.benchmarks import MISC, Benchmark
-from metric.entity_f1._scorer import score_entities
+from metric.entity_f1.scorer import score_entities
 from model_card.evidence.predictions import Item, Prediction
 
 RATIOS = ("precision", "recall", "f1", "tp", "fp", "fn", "support")

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from metric.entity_f1._scorer import score_entities
+from metric.entity_f1.scorer import score_entities
 from model_card.evidence.intervals import counts_of, difference, f1, mean_f1
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dataset_builder.benchmarks import load_benchmark
-from metric.entity_f1._scorer import score_entities
+from metric.entity_f1.scorer import score_entities
 from model_card.evidence.predictor import Predictor
 from model_card.evidence.results import read
 from model_card.evidence.setting import Setting

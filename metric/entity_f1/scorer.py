@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ._entities import FIELDS, MATCHINGS, check_lengths, check_sentences, entity_key, fold_types
+from .entities import FIELDS, MATCHINGS, check_lengths, check_sentences, entity_key, fold_types
 
 # UniNER's evaluator adds this to each of its three denominators; so its 0/0 is 0.
 UNINER_EPSILON = 1e-10
