@@ -9,25 +9,31 @@ from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from types import CodeType, ModuleType
 
+STANDARD = ("main", "pareto", "self_correction", "uncertainty", "ablations", "errors", "hallucination")
+STANDARD += ("denoising", "size")
+
 # Former module -> the words of the command now.
 MOVED = {
     "evaluate": "evaluate",
     "predict": "predict",
+    "evidence.__main__": "evidence",
     "build": "card",
     "render": "render",
     "finetune": "experiment finetune",
     "integrations": "experiment integrations",
     "recipe_rows": "experiment recipe",
-    "train_ablations": "experiment training",
     "training_types": "experiment seen_types",
     "seeds": "experiment seeds",
     "zero_shot": "experiment zero_shot",
-    "far": "experiment far",
+    "speed.__main__": "speed",
     "energy": "speed energy",
     "full_shape": "speed shape",
     "scale": "speed scale",
     "speed_replay": "speed replay",
     "training_7b": "speed training",
+    "baselines.run": "baseline",
+    "baselines.parrot": "baseline parrot",
+    **{f"experiments.{name}": f"experiment {name}" for name in STANDARD},
 }
 
 
@@ -59,10 +65,13 @@ class _Finder(MetaPathFinder):
         package, _, name = fullname.partition(".")
         if package != "model_card" or name not in MOVED:
             return None
+        # Modules that still are where they were stay modules, unless ``python -m`` asks for one.
+        if "." in name and sys.argv[:1] != ["-m"]:
+            return None
         return spec_from_loader(fullname, _Runner(MOVED[name].split()), origin=__file__)
 
 
 def install() -> None:
     """Make the former names known to Python's import, once."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.append(_Finder())
+        sys.meta_path.insert(0, _Finder())

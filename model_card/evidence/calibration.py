@@ -7,6 +7,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit
+from scipy.stats import pearsonr
+from sklearn.metrics import roc_auc_score
 
 BINS = 15
 _EDGE = 1e-6  # log-odds of 0 and 1 are infinite
@@ -18,19 +22,13 @@ Floats = NDArray[np.float64]
 def auroc(confidence: Sequence[float], correct: Sequence[bool]) -> float:
     """Return the chance that a right answer is surer than a wrong one, ties counting half.
 
-    The Mann-Whitney U statistic over its range (Hanley & McNeil 1982).
-
     Raises:
         ValueError: all answers are right, or all wrong: there is nothing to tell apart.
     """
     scores, right = _arrays(confidence, correct)
-    positive, negative = int(right.sum()), int((~right).sum())
-    if not positive or not negative:
+    if right.all() or not right.any():
         raise ValueError("AUROC needs right and wrong answers, and all are of one kind")
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks = (last - (counts - 1) / 2)[inverse]  # ties share their mean rank
-    return float((ranks[right].sum() - positive * (positive + 1) / 2) / (positive * negative))
+    return float(roc_auc_score(right, scores))
 
 
 def expected_calibration_error(
@@ -65,13 +63,13 @@ def reliability(
 def scaled(confidence: Sequence[float], temperature: float) -> list[float]:
     """Return sigmoid(logit(confidence) / temperature): the order stays, the spread changes."""
     scores = np.clip(np.asarray(confidence, dtype=np.float64), _EDGE, 1 - _EDGE)
-    return (1 / (1 + np.exp(-np.log(scores / (1 - scores)) / temperature))).tolist()
+    return expit(logit(scores) / temperature).tolist()
 
 
 def fit_temperature(confidence: Sequence[float], correct: Sequence[bool]) -> float:
     """Return the temperature under which the right answers are most probable (Guo et al. 2017, section 4.2).
 
-    The negative log-likelihood is convex in 1 / temperature, so a golden section search finds its minimum.
+    The negative log-likelihood is convex in 1 / temperature, so a bounded search finds its minimum.
 
     Raises:
         ValueError: there are no answers.
@@ -86,7 +84,8 @@ def fit_temperature(confidence: Sequence[float], correct: Sequence[bool]) -> flo
         chances = np.clip(np.where(right, scores, 1 - scores), 1e-12, 1)
         return float(-np.log(chances).mean())
 
-    return 1 / _golden_section(loss, 1 / _RANGE[1], 1 / _RANGE[0])
+    found = minimize_scalar(loss, bounds=(1 / _RANGE[1], 1 / _RANGE[0]), method="bounded")
+    return float(1 / found.x)
 
 
 def risk_coverage(
@@ -116,7 +115,7 @@ def correlation(confidence: Sequence[float], correct: Sequence[bool]) -> float:
     scores, right = _arrays(confidence, correct)
     if scores.std() == 0 or right.std() == 0:
         return 0.0
-    return float(np.corrcoef(scores, right)[0, 1])
+    return float(pearsonr(scores, right.astype(float)).statistic)
 
 
 def bootstrap_interval(
@@ -142,22 +141,6 @@ def bootstrap_interval(
             continue
         values.append(statistic(scores[rows].tolist(), right[rows].tolist()))
     return [float(v) for v in np.percentile(values, [2.5, 97.5])] if values else [math.nan, math.nan]
-
-
-def _golden_section(loss: Callable[[float], float], low: float, high: float) -> float:
-    ratio = (math.sqrt(5) - 1) / 2
-    left, right = high - ratio * (high - low), low + ratio * (high - low)
-    at_left, at_right = loss(left), loss(right)
-    while high - low > 1e-4:
-        if at_left < at_right:
-            high, right, at_right = right, left, at_left
-            left = high - ratio * (high - low)
-            at_left = loss(left)
-        else:
-            low, left, at_left = left, right, at_right
-            right = low + ratio * (high - low)
-            at_right = loss(right)
-    return (low + high) / 2
 
 
 def _arrays(confidence: Sequence[float], correct: Sequence[bool]) -> tuple[Floats, NDArray[np.bool_]]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dataset_builder.benchmarks import Benchmark
+from model_card.evidence.files import atomic_write
 from modeling.extraction.chunking import Entity
 
 RUNS = Path("runs") / "evidence"
 BASELINE = "baseline"  # the setting under which a baseline's answers are kept
 DIGITS = 5  # of a score
-_VERSION = 1
+_VERSION = 2
 
 Item = dict[str, Any]
 
@@ -32,6 +32,8 @@ class Answer:
         segments: pieces of a free completion (or answers of a model queried by type), 0 if grounded.
         violations: those of them that could not be read.
         forwards: how often the network ran for this sentence; 0 where nobody counted.
+        repeated: mentions named more often than the sentence has them.
+        truncated: canvases whose answer fills the longest canvas.
     """
 
     entities: tuple[Entity, ...] = ()
@@ -39,6 +41,8 @@ class Answer:
     segments: int = 0
     violations: int = 0
     forwards: float = 0
+    repeated: int = 0
+    truncated: int = 0
 
     def returned(self) -> list[Item]:
         """Return the entities for the metric, offsets included."""
@@ -96,11 +100,9 @@ def save(path: Path, prediction: Prediction) -> None:
         "labels": list(labels),
         "answers": answers,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     # No time stamp in the file: the same answers are the same bytes.
-    part.write_bytes(gzip.compress(json.dumps(content, separators=(",", ":")).encode(), 6, mtime=0))
-    part.replace(path)
+    body = json.dumps(content, separators=(",", ":")).encode()
+    atomic_write(path, gzip.compress(body, 6, mtime=0))
 
 
 def load(path: Path, benchmark: Benchmark, limit: int | None) -> Prediction:
@@ -126,12 +128,17 @@ def load(path: Path, benchmark: Benchmark, limit: int | None) -> Prediction:
     )
 
 
-def folder(model: str, weights: str | None, runs: Path = RUNS) -> Path:
-    """Return where the predictions of one set of weights are kept.
+def folder(model: str, weights: str, runs: Path = RUNS, *, dtype: str, device: str) -> Path:
+    """Return where the predictions of one set of weights in one kind of arithmetic are kept.
 
-    ``weights`` is their checksum, None for a Hub id (delete the folder when its repository changes).
+    Args:
+        model: folder or Hub id.
+        weights: checksum of the weights, or the commit of a Hub repository.
+        runs: folder of all predictions.
+        dtype: of the numbers, such as ``"float32"``.
+        device: its kind, such as ``"cuda"``.
     """
-    return runs / f"{slug(model)}-{weights[:12] if weights else 'hub'}"
+    return runs / f"{slug(model)}-{weights[:12]}-{dtype}-{device}"
 
 
 def baseline_folder(model: str, runs: Path = RUNS) -> Path:
@@ -165,15 +172,14 @@ def _packed(answer: Answer, labels: dict[str, int]) -> list[Any]:
         for e in answer.entities
     ]
     counts = [answer.segments, answer.violations, round(answer.forwards, 3)]
+    counts += [answer.repeated, answer.truncated]
     return [entities, [list(pair) for pair in answer.invented], *counts]
 
 
 def _unpacked(packed: Sequence[Any], labels: Sequence[str], text: str) -> Answer:
-    entities, invented, segments, violations, forwards = packed
+    entities, invented, *counts = packed
     return Answer(
         tuple(Entity(a, b, text[a:b], labels[kind], score) for a, b, kind, score in entities),
         tuple((kind, span) for kind, span in invented),
-        segments,
-        violations,
-        forwards,
+        *counts,
     )

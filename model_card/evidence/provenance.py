@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from modeling.backbones.sources import resolve
+from modeling.backbones.sources import file_of, resolve
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "trl", "safetensors")
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +58,22 @@ def weights_sha256(model: str) -> str | None:
     for path in sorted(source.glob("*.safetensors")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def weights_key(model: str, revision: str | None = None) -> str:
+    """Return what tells a model's weights from others: their checksum, or the commit of a Hub repository.
+
+    Raises:
+        OSError: the repository cannot be reached and is not in the cache, or it holds no model.
+    """
+    checksum = weights_sha256(model)
+    if checksum is not None:
+        return checksum
+    for name in ("config.json", "adapter_config.json"):
+        path = file_of(model, name, revision)
+        if path is not None:
+            return path.parent.name  # the cache keeps a file under snapshots/COMMIT
+    raise OSError(f"{model} holds neither config.json nor adapter_config.json, so it is no model")
 
 
 def commit() -> str | None:

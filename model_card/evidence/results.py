@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from model_card.evidence.files import read_json, write_json
 from model_card.evidence.predictions import RUNS, slug
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,32 +23,15 @@ def results_folder(model: str, limit: int | None = None, runs: Path = RUNS) -> P
 
 def read(folder: Path, name: str) -> dict[str, Any] | None:
     """Return one results file, or None if there is none."""
-    path = folder / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read_json(folder / f"{name}.json")
 
 
 def holds(folder: Path, name: str, identity: dict[str, Any]) -> bool:
-    """Whether the file is there and of the same weights, data, settings and way of scoring."""
+    """Whether the file is there and of the same weights, data, settings, device and way of scoring."""
     kept = read(folder, name)
     return kept is not None and kept.get("identity") == json.loads(json.dumps(identity))
 
 
 def write(folder: Path, name: str, report: dict[str, Any]) -> Path:
     """Write a results file whole or not at all, and return its path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.json"
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(rounded(report), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)
-    return path
-
-
-def rounded(value: Any) -> Any:
-    """Return the value with floats cut to six significant digits: no file needs more."""
-    if isinstance(value, float):
-        return float(f"{value:.6g}")
-    if isinstance(value, dict):
-        return {str(key): rounded(own) for key, own in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(own) for own in value]
-    return value
+    return write_json(folder / f"{name}.json", report)

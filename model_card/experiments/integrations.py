@@ -1,6 +1,6 @@
 """Whether transformers pipeline and spaCy component find what EntityExtractor finds, on the benchmarks.
 
-    python -m model_card.integrations --data DIR
+    python -m model_card experiment integrations --data DIR
 
 Every sentence of every test set goes through all three, with all types of its data set; types, offsets and
 scores are compared. The exit status is 1 if a sentence differs.
@@ -8,14 +8,13 @@ scores are compared. The exit status is 1 if a sentence differs.
 
 import argparse
 import importlib.util
-import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dataset_builder.benchmarks import BENCHMARKS, Benchmark, load_benchmarks
-from model_card.evidence.provenance import provenance, weights_sha256
+from dataset_builder.benchmarks import BENCHMARKS, Benchmark
+from model_card.experiments.protocol import Context, Experiment
+from model_card.figures.markdown import results_of, table
 from modeling import EntityExtractor
 from modeling.integrations.pipeline import TASK, ZeroShotNerPipeline
 
@@ -91,49 +90,59 @@ def compare(
     return {"sentences": len(texts), "entities": sum(map(len, expected)), "different": different}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m model_card.integrations",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Add the experiment's own flags."""
+    parser.add_argument(
+        "--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS), help="default: all"
     )
-    parser.add_argument("--model", default="mini", help="Hub id or folder; default: the embedded model")
-    parser.add_argument("--data", type=Path, help="folder of the benchmarks; default: download")
-    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, help="benchmarks to run; default: all")
-    parser.add_argument("--limit", type=int, help="sentences of each benchmark; default: all")
-    parser.add_argument("--output", type=Path, help="JSON file for the counts")
-    args = parser.parse_args(argv)
-    try:
-        benchmarks = [b for b in load_benchmarks("test", args.data) if b.name in (args.only or BENCHMARKS)]
-        extractor = EntityExtractor.from_pretrained(args.model)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+
+
+def depends(context: Context) -> dict[str, Any]:
+    """Return what the results depend on besides the model."""
+    sets = [context.predictor.benchmark(name) for name in context.args.only]
+    spacy = importlib.util.find_spec("spacy") is not None
+    return {"data_sha256": {b.name: b.sha256 for b in sets}, "spacy": spacy}
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Compare on each benchmark; without spaCy its component is left out, and said so."""
+    extractor = context.predictor.extractor
     readers = {"pipeline": through_pipeline(extractor)}
     if importlib.util.find_spec("spacy") is None:
         print("spaCy is not installed (pip install -r requirements-spacy.txt): its component is not compared")
     else:
         readers["spacy"] = through_spacy(extractor)
-    results = {}
-    for benchmark in benchmarks:
-        results[benchmark.name] = counts = compare(extractor, benchmark, readers, args.limit)
-        told = ", ".join(f"{name} differs in {n}" for name, n in counts["different"].items())
-        print(
-            f"{benchmark.name:20} {counts['sentences']:5} sentences {counts['entities']:6} entities  {told}"
-        )
-    if args.output is not None:
-        report = {
-            "what": "sentences whose entities differ from EntityExtractor's, by integration",
-            "model": args.model,
-            "weights_sha256": weights_sha256(args.model),
-            "limit": args.limit,
-            **provenance(extractor.device, {b.name: b.sha256 for b in benchmarks}),
-            "results": results,
-        }
-        args.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return int(any(n for counts in results.values() for n in counts["different"].values()))
+    sets = [context.predictor.benchmark(name) for name in context.args.only]
+    return {b.name: compare(extractor, b, readers, context.limit) for b in sets}
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def same(results: dict[str, Any]) -> bool:
+    """Whether no sentence differs."""
+    return not any(n for counts in results.values() for n in counts["different"].values())
+
+
+def shown(folder: Path) -> str:
+    """Sentences that differ, by test set and integration."""
+    results = results_of(folder, "integrations")["results"]
+    rows = [
+        [
+            name,
+            f"{counts['sentences']:,}",
+            f"{counts['entities']:,}",
+            ", ".join(f"{reader} differs in {n}" for reader, n in counts["different"].items()),
+        ]
+        for name, counts in results.items()
+    ]
+    return table(["test set", "sentences", "entities", "compared with the extractor"], rows)
+
+
+EXPERIMENT = Experiment(
+    "integrations",
+    "sentences whose entities differ from EntityExtractor's, by integration",
+    run,
+    {"integrations": shown},
+    depends=depends,
+    flags=flags,
+    standard=False,
+    passed=same,
+)

@@ -1,24 +1,27 @@
-"""Put the scores of several training seeds side by side: each run, their mean and their spread.
+"""The scores of several training seeds side by side: each run, their mean and their spread.
 
-    python -m model_card.evaluate --model runs/seed-0 --data DIR --canvas aligned completion \\
+    python -m model_card evaluate --model runs/seed-0 --data DIR --canvas aligned completion \\
         --steps 1 2 4 8 16 --bootstrap 1000 --output seed-0.json          # and so on for each seed
-    python -m model_card.seeds seed-0.json seed-1.json seed-2.json --output model_card/results/mini_main.json
+    python -m model_card experiment seeds --reports seed-0.json seed-1.json seed-2.json
 """
 
+from __future__ import annotations
+
 import argparse
+import hashlib
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from dataset_builder.benchmarks import BENCHMARKS
-from model_card.evidence.provenance import weights_sha256
-from model_card.evidence.results import rounded
+from model_card.experiments.protocol import Context, Experiment
+from model_card.figures.quality import seeds
+from model_card.flags import UsageError
 
 # The same in every report, or they cannot be compared.
-SHARED = ("what", "split", "limit", "dtype", "options", "data_sha256")
+SHARED = ("what", "split", "limit", "dtype", "data_sha256")
 OWN = ("weights_sha256", "command", "commit", "date", "hardware", "python", "versions")
 
 
@@ -26,7 +29,7 @@ def merged(reports: Sequence[dict[str, Any]], shipped: str) -> dict[str, Any]:
     """Return one report of several runs of the same recipe.
 
     Args:
-        reports: as ``model_card.evaluate`` writes them, one a seed, in the order of the seeds.
+        reports: as ``python -m model_card evaluate`` writes them, one a seed, in the order of the seeds.
         shipped: checksum of the released weights, which are those of one of the runs.
 
     Raises:
@@ -52,7 +55,7 @@ def merged(reports: Sequence[dict[str, Any]], shipped: str) -> dict[str, Any]:
         **{key: first[key] for key in SHARED},
         "runs": [{key: report[key] for key in OWN} for report in reports],
         "shipped": weights.index(shipped),
-        "results": {name: _setting([r["results"][name] for r in reports]) for name in first["results"]},
+        "settings": {name: _setting([r["results"][name] for r in reports]) for name in first["results"]},
     }
 
 
@@ -73,32 +76,32 @@ def _spread(values: Sequence[float]) -> dict[str, Any]:
     return {"runs": list(values), "mean": fmean(values), "sd": stdev(values)}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("reports", type=Path, nargs="+", help="files of model_card.evaluate, one a seed")
-    parser.add_argument("--model", default="mini", help="the released one; default: the embedded model")
-    parser.add_argument("--output", type=Path, required=True, help="JSON file for the results")
-    args = parser.parse_args(argv)
-    try:
-        found = [json.loads(path.read_text(encoding="utf-8")) for path in args.reports]
-        shipped = weights_sha256(args.model)
-        if shipped is None:
-            raise ValueError(f"--model {args.model!r} must be a folder, so that its weights can be told")
-        report = merged(found, shipped)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(rounded(report), indent=1) + "\n", encoding="utf-8")
-    for name, row in report["results"].items():
-        mean = row["mean"]
-        runs = ", ".join(f"{100 * value:.1f}" for value in mean["runs"])
-        print(f"{name:28} {100 * mean['mean']:5.1f} +- {100 * mean['sd']:.1f}   ({runs})")
-    return 0
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Add the experiment's own flags."""
+    parser.add_argument("--reports", type=Path, nargs="+", required=True, help="of evaluate, one a seed")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def depends(context: Context) -> dict[str, Any]:
+    """Return the checksums of the reports."""
+    return {"reports": [hashlib.sha256(path.read_bytes()).hexdigest() for path in context.args.reports]}
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Put the reports side by side."""
+    if context.predictor.weights is None:
+        raise UsageError(
+            f"--model {context.predictor.model!r} must be a folder, so that its weights can be told"
+        )
+    reports = [json.loads(path.read_text(encoding="utf-8")) for path in context.args.reports]
+    return merged(reports, context.predictor.weights)
+
+
+EXPERIMENT = Experiment(
+    "seeds",
+    "strict F1 over training seeds of one recipe",
+    run,
+    {"seeds": seeds},
+    depends=depends,
+    flags=flags,
+    standard=False,
+)

@@ -1,48 +1,37 @@
 """The type names that a model was trained on, for the reading of seen against unseen types.
 
-    python -m model_card.training_types --mix runs/mix --model mini
-
-Writes ``seen_types.json`` beside the model's results.
+python -m model_card experiment seen_types --mix runs/mix --model mini
 """
+
+from __future__ import annotations
 
 import argparse
 import hashlib
-import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dataset_builder.mix.built import type_names
-from model_card.evidence.provenance import command_line
-from model_card.evidence.results import results_folder, write
-
-NAME = "seen_types"
+from model_card.experiments.protocol import Context, Experiment
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Add the experiment's own flags."""
     parser.add_argument("--mix", type=Path, required=True, help="folder that dataset_builder.mix wrote")
-    parser.add_argument("--model", default="mini", help="whose results folder; default: mini")
-    parser.add_argument(
-        "--results", type=Path, help="folder of the results; default: model_card/results/MODEL"
-    )
-    args = parser.parse_args(argv)
-    try:
-        types = type_names(args.mix)
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    report = {
-        "what": "type names of the training data",
-        "command": command_line(),
-        "source_sha256": hashlib.sha256((args.mix / "sources.json").read_bytes()).hexdigest(),
-        "types": types,
-    }
-    print(f"wrote {write(args.results or results_folder(args.model), NAME, report)}: {len(types)} types")
-    return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def run(context: Context) -> dict[str, Any]:
+    """Read the names from the mix."""
+    types = type_names(context.args.mix)
+    return {**depends(context), "types": types}
+
+
+def depends(context: Context) -> dict[str, Any]:
+    """Return the checksum of the mix."""
+    sources = context.args.mix / "sources.json"
+    type_names(context.args.mix)  # says what is missing
+    return {"source_sha256": hashlib.sha256(sources.read_bytes()).hexdigest()}
+
+
+EXPERIMENT = Experiment(
+    "seen_types", "type names of the training data", run, depends=depends, flags=flags, standard=False
+)

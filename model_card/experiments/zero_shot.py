@@ -1,33 +1,30 @@
 """What of the test sets the training mix holds, and how a model does on what it had seen and what it had not.
 
-    python -m model_card.zero_shot --mix runs/mix --data DIR --model mini
+    python -m model_card experiment zero_shot --mix runs/mix --data DIR --model mini
 
-Counts test sentences, mentions and types that occur in the mix (``dataset_builder.contamination``), and with
-``--model`` scores the model's answers apart: F1 on types that training asked for and on types it never did,
-recall of mentions that training marks with the same type and of new ones. All types of a data set are asked
-at once, without ``misc``. The answers are those of the experiments, under the setting that users get if they
-name none; what is not kept under ``runs/evidence`` is computed.
+Counts test sentences, mentions and types that occur in the mix (``dataset_builder.contamination``), and scores
+the model's answers apart: F1 on types that training asked for and on types it never did, recall of mentions
+that training marks with the same type and of new ones. All types of a data set are asked at once, without
+``misc``, under the setting that users get if they name none.
 """
+
+from __future__ import annotations
 
 import argparse
 import hashlib
-import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from dataset_builder.benchmarks import BENCHMARKS, Benchmark, load_benchmarks
+from dataset_builder.benchmarks import BENCHMARKS, Benchmark
 from dataset_builder.contamination import Overlap, compare
 from dataset_builder.mix.built import passages, type_names
-from model_card.evidence.predictions import RUNS, Item, Prediction
-from model_card.evidence.provenance import provenance
-from model_card.evidence.results import RESULTS, write
+from model_card.evidence.predictions import Item, Prediction
 from model_card.evidence.scores import references, strict, written
-from model_card.experiments.driver import Context, context_of
+from model_card.experiments.protocol import Context, Experiment
+from model_card.figures.zero_shot import zero_shot
 
-NAME = "contamination_mix"
+NAME = "zero_shot"
 FILES = ("sources.json", "train.jsonl.gz")  # of a mix, by which it is known again
 
 
@@ -73,63 +70,44 @@ def _share(hits: Collection[bool]) -> float | None:
     return sum(hits) / len(hits) if hits else None
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the arguments of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Add the experiment's own flags."""
     parser.add_argument("--mix", type=Path, required=True, help="folder that dataset_builder.mix wrote")
-    parser.add_argument("--data", type=Path, help="folder of the benchmarks; default: download")
-    parser.add_argument("--model", help="Hub id or folder to score too, such as mini")
-    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, help="benchmarks to run; default: all")
-    parser.add_argument("--limit", type=int, help="sentences of each benchmark to score; default: all")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--device", help="such as cuda or cpu; default: a GPU if there is one")
-    parser.add_argument("--runs", type=Path, default=RUNS, help=f"folder of kept answers; default: {RUNS}")
-    parser.add_argument("--output", type=Path, default=RESULTS / f"{NAME}.json", help=f"default: {NAME}.json")
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS), help="default: all"
+    )
 
 
-def _context(args: argparse.Namespace) -> Context:
-    return context_of(argparse.Namespace(**vars(args), dtype="float32", results=args.output.parent))
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    args = parse(argv)
-    try:
-        benchmarks = [b for b in load_benchmarks("test", args.data) if b.name in (args.only or BENCHMARKS)]
-        overlaps = overlaps_of(args.mix, benchmarks)
-        context = None if args.model is None else _context(args)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    report: dict[str, Any] = {
-        "what": "test sentences, mentions and types that the training mix holds",
-        **provenance(torch.device("cpu"), {b.name: b.sha256 for b in benchmarks}),
-        "mix_sha256": {name: hashlib.sha256((args.mix / name).read_bytes()).hexdigest() for name in FILES},
-        "sets": {overlap.benchmark.name: overlap.figures() for overlap in overlaps},
+def depends(context: Context) -> dict[str, Any]:
+    """Return what the results depend on besides the model."""
+    mix = context.args.mix
+    type_names(mix)  # says what is missing
+    sets = [context.predictor.benchmark(name) for name in context.args.only]
+    return {
+        "mix_sha256": {name: hashlib.sha256((mix / name).read_bytes()).hexdigest() for name in FILES},
+        "data_sha256": {b.name: b.sha256 for b in sets},
     }
-    if context is not None:
-        predictor, setting = context.predictor, context.headline
-        report["scores"] = {
-            "what": "strict micro-F1 on exact (text, type), a set per sentence, no misc, all types at once",
-            "model": args.model,
-            "weights_sha256": predictor.weights,
-            "setting": setting.name,
-            "limit": args.limit,
-            "sets": {
-                benchmark.name: scores_of(predictor(setting, benchmark), benchmark, overlap)
-                for benchmark, overlap in zip(benchmarks, overlaps, strict=True)
-            },
-        }
-    for name, figures in report["sets"].items():
-        seen = f"{figures['mentions_seen']:,} of {figures['mentions']:,} mentions"
-        unseen = ", ".join(figures["types_unseen"]) or "none"
-        print(f"{name}: {figures['exact']} sentences, {seen}; types not seen: {unseen}")
-    print(f"wrote {write(args.output.parent, args.output.stem, report)}")
-    return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def run(context: Context) -> dict[str, Any]:
+    """Count what training had seen, and score what it had seen and what it had not."""
+    predictor, setting = context.predictor, context.headline
+    benchmarks = [predictor.benchmark(name) for name in context.args.only]
+    overlaps = overlaps_of(context.args.mix, benchmarks)
+    pairs = list(zip(benchmarks, overlaps, strict=True))
+    return {
+        "setting": setting.name,
+        "sets": {benchmark.name: overlap.figures() for benchmark, overlap in pairs},
+        "scores": {b.name: scores_of(predictor(setting, b), b, overlap) for b, overlap in pairs},
+    }
+
+
+EXPERIMENT = Experiment(
+    NAME,
+    "test sentences, mentions and types that the training mix holds, and strict F1 on both parts",
+    run,
+    {"zero-shot": zero_shot},
+    depends=depends,
+    flags=flags,
+    standard=False,
+)

@@ -41,7 +41,7 @@ def draw(results: Path, target: Path, prefix: str = "") -> list[Path]:
 def _figure(results: dict[str, Any], canvas: str, path: Path) -> Path:
     """Draw all steps below each other: one row a step, one cell a slot, its colour the confidence."""
     steps = results["canvases"][canvas]
-    shown = _content(steps)
+    shown = content(steps, results["padding"])
     with plt.rc_context({**STYLE, **_COLOURS, "axes.grid": False}):
         size = (max(7.0, 0.74 * shown), 0.42 * len(steps) + 0.9)
         figure, axes = plt.subplots(figsize=size, facecolor=GROUND)
@@ -49,7 +49,8 @@ def _figure(results: dict[str, Any], canvas: str, path: Path) -> Path:
             for column, slot in enumerate(step["slots"][:shown]):
                 _cell(axes, column, row, slot, canvas)
         axes.set_yticks(range(len(steps)), [f"step {step['step']}" for step in steps])
-        words = [slot["text"] for slot in steps[0]["slots"][:shown]]
+        # The last step's: a canvas that proves too short grows on the way.
+        words = [slot["text"] for slot in steps[-1]["slots"][:shown]]
         axes.xaxis.tick_top()
         axes.set_xticks(range(shown), words, rotation=40, ha="left", fontsize=9)
         axes.tick_params(length=0)
@@ -65,7 +66,7 @@ def _figure(results: dict[str, Any], canvas: str, path: Path) -> Path:
 def _animation(results: dict[str, Any], canvas: str, path: Path) -> Path:
     """Draw one picture a step: the canvas in lines, the entities read so far below it."""
     steps = results["canvases"][canvas]
-    shown = _content(steps)
+    shown = content(steps, results["padding"])
     lines = -(-shown // PER_LINE)
     order = [*range(len(steps)), *[len(steps) - 1] * HOLD]
     with plt.rc_context({**STYLE, **_COLOURS, "axes.grid": False}):
@@ -115,8 +116,16 @@ def _cell(axes: Axes, x: float, y: float, slot: dict[str, Any], canvas: str) -> 
     )
 
 
-def _content(steps: list[dict[str, Any]]) -> int:
-    """Return how many slots are worth showing: up to two behind the last one that says something."""
+def content(steps: list[dict[str, Any]], padding: str) -> int:
+    """Return how many slots are worth showing: all with words, else two behind the last one that says something.
+
+    Args:
+        steps: of one canvas.
+        padding: the symbol of a slot behind the answer's end, as the model's tokenizer writes it.
+    """
     slots = steps[-1]["slots"]
-    said = [i for i, slot in enumerate(slots) if slot["text"] or slot["symbol"].strip(" []PADpad")]
-    return min(len(slots), max(said, default=0) + 3) if not slots[0]["text"] else len(slots)
+    if slots[0]["text"]:
+        return len(slots)
+    empty = ("", padding)
+    said = [i for i, slot in enumerate(slots) if slot["revealed"] and slot["symbol"].strip() not in empty]
+    return min(len(slots), max(said, default=0) + 3)

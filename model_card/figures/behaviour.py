@@ -117,17 +117,21 @@ def ablations(folder: Path) -> str:
             against = row["against_first"]
             told = "" if against is None else change(against)
             rows.append([question, name, points(row["f1"]), told])
-    trained = []
-    for name, row in results["training"].items():
-        scores = row["scores"]
-        flags = f"`{' '.join(row['flags'])}`" if row["flags"] else ""
-        told = "not measured"
-        if scores is not None:
-            told = "; ".join(f"{s} {points(v['f1'])}" for s, v in scores["settings"].items())
-            told += f" ({scores['max_steps']} steps)"
-        trained.append([row["question"], name, flags, told])
-    first = table(["decoding", "row", "mean F1", "against the first row (95% interval)"], rows)
-    return "\n\n".join([first, table(["training, equal budgets", "row", "flags", "mean F1"], trained)])
+    return table(["decoding", "row", "mean F1", "against the first row (95% interval)"], rows)
+
+
+def denoising(folder: Path) -> str:
+    """The entities of one sentence after every step, on each canvas."""
+    rows = [
+        [
+            canvas,
+            f"{step['step']} of {step['steps']}",
+            "; ".join(f"{e['label']}: {e['text']}" for e in step["entities"]),
+        ]
+        for canvas, steps in results_of(folder, "denoising")["results"]["canvases"].items()
+        for step in steps
+    ]
+    return table(["canvas", "step", "entities"], rows)
 
 
 def errors(folder: Path) -> str:

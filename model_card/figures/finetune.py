@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model_card.evidence.results import RESULTS, read
-from model_card.figures.markdown import in_order, interval, origin, points, short_title, table
+from model_card.figures.markdown import in_order, interval, origin, points, results_of, short_title, table
 
 
 def finetune(folder: Path) -> str:
     """F1 on the test set of each domain before and after training on a few of its sentences."""
-    report = read(RESULTS, "finetune")
-    if report is None:
-        return "Not measured yet: `python -m model_card.finetune --data DIR --sentences 50`."
+    report = results_of(folder, "finetune")
     rows, before, after = [], [], []
     for name, entry in in_order(report["results"]):
         runs = list(entry["runs"].values())
@@ -36,6 +33,6 @@ def finetune(folder: Path) -> str:
     )
     seeds = sorted({len(entry["runs"]) for entry in report["results"].values()})
     draws = "One draw of sentences" if seeds == [1] else f"Means of {seeds[0]} draws of sentences or more"
-    head = ["domain", "F1 before (95%)", f"after {report['sentences']} sentences (95%)", "gain"]
+    head = ["domain", "F1 before (95%)", f"after {report['identity']['sentences']} sentences (95%)", "gain"]
     head += ["seconds", "peak MiB"]
     return "\n\n".join([table(head, rows), f"{draws}. {origin(report)}"])

@@ -9,11 +9,9 @@ from typing import Any
 from dataset_builder.benchmarks import BENCHMARKS, source_of
 from model_card.evidence.results import read
 
-SETS = [source_of(name).title.split()[-1] for name in BENCHMARKS]
-
 
 class NotMeasured(LookupError):
-    """The results file of a figure is not there."""
+    """The results file of a figure is not there; the message is the command that makes it."""
 
 
 def results_of(folder: Path, name: str) -> dict[str, Any]:
@@ -24,7 +22,7 @@ def results_of(folder: Path, name: str) -> dict[str, Any]:
     """
     report = read(folder, name)
     if report is None:
-        raise NotMeasured(name)
+        raise NotMeasured(f"experiment {name}")
     return report
 
 
@@ -32,6 +30,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table."""
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def cell(text: str) -> str:
+    """Return text as one cell of a table."""
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def points(value: float | None, digits: int = 1) -> str:
@@ -61,15 +64,19 @@ def sources(report: dict[str, Any]) -> str:
 
 def origin(report: dict[str, Any]) -> str:
     """Return when, where and by which command a results file was measured."""
-    versions = ", ".join(
-        f"{name} {v}" for name, v in report["versions"].items() if name in ("torch", "transformers")
-    )
-    return f"Measured {report['date']} on {report['hardware']} ({versions}) by `{report['command']}`."
+    told = report.get("scored", report)
+    versions = ", ".join(f"{name} {told['versions'][name]}" for name in ("torch", "transformers"))
+    return f"Measured {told['date']} on {told['hardware']} ({versions}) by `{told['command']}`."
 
 
 def in_order(sets: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Return the entries of the test sets in the order of the published tables."""
     return [(name, sets[name]) for name in BENCHMARKS if name in sets]
+
+
+def heads(*sets: Mapping[str, Any]) -> dict[str, str]:
+    """Return the short titles of all test sets that any of these has, in order, by name."""
+    return {name: short_title(name) for name in BENCHMARKS if any(name in own for own in sets)}
 
 
 def short_title(name: str) -> str:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dataset_builder.benchmarks import BENCHMARKS
 from model_card.evidence.criteria import check
 from model_card.evidence.results import RESULTS, read
-from model_card.experiments.registry import EXPERIMENTS
-from model_card.figures.markdown import SETS, change, interval, points, results_of, sources, table
+from model_card.figures.markdown import change, heads, interval, points, results_of, sources, table
 
 
 def headline(folder: Path) -> str:
     """Strict F1 of every setting of the main experiment, each set and their mean."""
     report = results_of(folder, "main")
+    settings, others = report["results"]["settings"], report["results"]["baselines"]
+    sets = heads(*(row["sets"] for row in (*settings.values(), *others.values())))
     rows = []
-    for name, row in report["results"]["settings"].items():
+    for name, row in settings.items():
         shown = f"**{name}** (default)" if name == report["results"]["headline"] else name
         rows.append(
-            [shown, *_sets(row), f"**{points(row['mean']['f1'])}**", interval(row["mean"]["interval"])]
+            [shown, *_sets(row, sets), f"**{points(row['mean']['f1'])}**", interval(row["mean"]["interval"])]
         )
-    for name, row in report["results"]["baselines"].items():
-        rows.append([name, *_sets(row), points(row["mean"]["f1"]), interval(row["mean"]["interval"])])
-    head = ["", *SETS, "mean", "95% interval"]
+    for name, row in others.items():
+        rows.append([name, *_sets(row, sets), points(row["mean"]["f1"]), interval(row["mean"]["interval"])])
+    head = ["", *sets.values(), "mean", "95% interval"]
     return "\n\n".join([table(head, rows), sources(report)])
 
 
@@ -32,37 +33,37 @@ def readings(folder: Path) -> str:
     results = results_of(folder, "main")["results"]
     row = results["settings"][results["headline"]]
     sets = row["sets"]
-    lines = [["strict, without misc (headline)", *_sets(row), points(row["mean"]["f1"])]]
-    low_high = [interval(sets[n]["bootstrap"]["f1"]) if n in sets else "" for n in BENCHMARKS]
+    titles = heads(sets)
+    lines = [["strict, without misc (headline)", *_sets(row, titles), points(row["mean"]["f1"])]]
+    low_high = [interval(sets[n]["bootstrap"]["f1"]) for n in titles]
     lines.append(["95% interval", *low_high, interval(row["mean"]["interval"])])
     if "with_misc" in row:
-        values = [row["with_misc"][n]["f1"] for n in BENCHMARKS]
+        values = [row["with_misc"][n]["f1"] for n in titles]
         lines.append(["misc asked and counted", *map(points, values), points(sum(values) / len(values))])
     for key, label in (("span", "character offsets"), ("uniner", "UniNER's script*")):
-        lines.append([label, *(points(sets[n][key]["f1"]) for n in BENCHMARKS), points(row["means"][key])])
+        lines.append([label, *(points(sets[n][key]["f1"]) for n in titles), points(row["means"][key])])
     for key, label in (("seen", "types seen in training"), ("unseen", "types never seen")):
         if key in row["means"]:
-            cells = [
-                points(sets[n][key]["f1"]) if sets[n][key]["support"] else "none such" for n in BENCHMARKS
-            ]
+            cells = [points(sets[n][key]["f1"]) if sets[n][key]["support"] else "none such" for n in titles]
             lines.append([label, *cells, points(row["means"][key])])
         else:
-            lines.append([label, *["not measured"] * (len(SETS) + 1)])
+            lines.append([label, *["not measured"] * (len(titles) + 1)])
     note = (
         "*On UniNER's own query files; it published none for Movie, which is read by its rules on the "
         "benchmark. It lower-cases and drops punctuation and articles, and its files lack some mentions."
     )
-    return "\n\n".join([table(["reading", *SETS, "mean"], lines), note])
+    return "\n\n".join([table(["reading", *titles.values(), "mean"], lines), note])
 
 
 def steps(folder: Path) -> str:
     """Eight denoising steps against one, set by set, with intervals of the difference."""
     results = results_of(folder, "main")["results"]
+    titles = heads(*(entry["sets"] for entry in results["steps"].values()))
     rows = []
     for entry in results["steps"].values():
-        cells = [change(entry["sets"][n]) for n in BENCHMARKS]
+        cells = [change(entry["sets"][n]) for n in titles]
         rows.append([f"{entry['many']} minus {entry['few'].split(', ')[-1]}", *cells, change(entry["mean"])])
-    return table(["", *SETS, "mean"], rows)
+    return table(["", *titles.values(), "mean"], rows)
 
 
 def baselines(folder: Path) -> str:
@@ -70,7 +71,7 @@ def baselines(folder: Path) -> str:
     results = results_of(folder, "main")["results"]
     if not results["baselines"]:
         missing = (
-            "Not measured: no baseline has answered these sets. `python -m model_card.baselines.run --system "
+            "Not measured: no baseline has answered these sets. `python -m model_card baseline --system "
             "uniner` (vLLM, a GPU) or `--system gliner`, then the experiments again."
         )
         return "\n\n".join([missing, *_path_test()])
@@ -112,28 +113,30 @@ def anchors(folder: Path) -> str:
     assert published is not None  # kept in the repository
     rows = []
     own = read(folder, "main")
+    titles = heads(*(entry.get("sets", {}) for entry in published["models"].values()))
     if own is not None:
         row = own["results"]["settings"][own["results"]["headline"]]
-        rows.append(["this model", "strict, a set per sentence", *_sets(row), points(row["mean"]["f1"])])
+        rows.append(
+            ["this model", "strict, a set per sentence", *_sets(row, titles), points(row["mean"]["f1"])]
+        )
         for key, label in (("uniner", "UniNER's script"), ("span", "character offsets")):
-            cells = [points(row["sets"][n][key]["f1"]) for n in BENCHMARKS]
+            cells = [points(row["sets"][n][key]["f1"]) for n in titles]
             rows.append(["this model", label, *cells, points(row["means"][key])])
     for name, entry in published["models"].items():
-        cells = [f"{entry['sets'][n]:.1f}" if "sets" in entry else "" for n in BENCHMARKS]
+        cells = [f"{entry['sets'][n]:.1f}" if "sets" in entry else "" for n in titles]
         rows.append([f"{name} (published)", entry["metric"], *cells, f"{entry['mean']:.1f}"])
     cited = "; ".join(dict.fromkeys(entry["source"] for entry in published["models"].values()))
     note = f"Different scripts and rules: compare rows of the same metric only. Sources: {cited}."
-    return "\n\n".join([table(["model", "metric", *SETS, "mean"], rows), note])
+    return "\n\n".join([table(["model", "metric", *titles.values(), "mean"], rows), note])
 
 
 def seeds(folder: Path) -> str:
     """Strict F1 over training seeds of the same recipe: the mean, its spread, and each run's mean."""
-    report = read(RESULTS, "mini_main")
-    if report is None:
-        return "Not measured yet: `python -m model_card.seeds`."
+    report = results_of(folder, "seeds")["results"]
+    titles = heads(*(row["sets"] for row in report["settings"].values()))
     rows = []
-    for name, row in report["results"].items():
-        cells = [f"{points(row['sets'][n]['mean'])} ± {points(row['sets'][n]['sd'])}" for n in BENCHMARKS]
+    for name, row in report["settings"].items():
+        cells = [f"{points(row['sets'][n]['mean'])} ± {points(row['sets'][n]['sd'])}" for n in titles]
         mean = f"**{points(row['mean']['mean'])} ± {points(row['mean']['sd'])}**"
         rows.append([name, *cells, mean, " / ".join(map(points, row["mean"]["runs"]))])
     count, one = len(report["runs"]), report["runs"][report["shipped"]]
@@ -142,7 +145,7 @@ def seeds(folder: Path) -> str:
         f"seed's mean, the released weights' at place {report['shipped'] + 1}. Evaluated {one['date']} "
         f"on {one['hardware']} in {report['dtype']}."
     )
-    return "\n\n".join([table(["decoding", *SETS, "mean", "each seed"], rows), note])
+    return "\n\n".join([table(["decoding", *titles.values(), "mean", "each seed"], rows), note])
 
 
 def size(folder: Path) -> str:
@@ -171,15 +174,5 @@ def criteria(folder: Path) -> str:
     return table(["criterion", "outcome", "figures"], rows)
 
 
-def experiments(folder: Path) -> str:
-    """What each results file measures, and whether it is there."""
-    rows = []
-    for experiment in EXPERIMENTS:
-        report = read(folder, experiment.name)
-        state = "not measured" if report is None else f"measured {report['scored']['date']}"
-        rows.append([f"`{experiment.name}`", experiment.what, state])
-    return table(["experiment", "what", ""], rows)
-
-
-def _sets(row: dict[str, Any]) -> list[str]:
-    return [points(row["sets"][n]["f1"]) if n in row["sets"] else "not measured" for n in BENCHMARKS]
+def _sets(row: dict[str, Any], names: Iterable[str]) -> list[str]:
+    return [points(row["sets"][n]["f1"]) if n in row["sets"] else "not measured" for n in names]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
-from dataset_builder.benchmarks import source_of
-from model_card.figures.markdown import points, table
+from model_card.figures.markdown import origin, points, results_of, short_title, table
 
 BEFORE, REFERENCE = "before", "the mix as it is"
 
 
-def recipe_table(report: dict[str, Any]) -> str:
-    """Return F1 of each set after each row's steps, and how far its mean is from the reference's."""
+def recipe(folder: Path) -> str:
+    """F1 of each set after each row's steps, and how far its mean is from the reference's."""
+    report = results_of(folder, "recipe")
     found = report["results"]
     sets = list(found[BEFORE]["sets"])
     own = found[REFERENCE]["mean"]
@@ -21,7 +21,8 @@ def recipe_table(report: dict[str, Any]) -> str:
         shown = "before these steps" if name == BEFORE else name
         scores = [points(entry["sets"][n]) for n in sets]
         rows.append([shown, *scores, f"**{points(entry['mean'])}**", gap])
-    titles = [source_of(name).title.split()[-1] for name in sets]
-    count = report["steps"]
+    count = report["identity"]["steps"]
     note = f"Each row: {count} small steps from the same weights, one run: small differences are chance."
-    return "\n\n".join([table(["", *titles, "mean", "against the mix"], rows), note])
+    return "\n\n".join(
+        [table(["", *map(short_title, sets), "mean", "against the mix"], rows), note, origin(report)]
+    )

@@ -6,32 +6,29 @@ from collections.abc import Callable
 from pathlib import Path
 
 from model_card.evidence.results import read
-from model_card.figures import behaviour, quality
+from model_card.experiments.registry import EXPERIMENTS
+from model_card.figures import quality
 from model_card.figures.cost import cost
-from model_card.figures.finetune import finetune
-from model_card.figures.markdown import NotMeasured
-from model_card.figures.zero_shot import zero_shot
+from model_card.figures.far import mini_open
+from model_card.figures.markdown import NotMeasured, table
 
-TABLES: dict[str, Callable[[Path], str]] = {
-    "f1": quality.headline,
-    "readings": quality.readings,
-    "seeds": quality.seeds,
-    "steps": quality.steps,
-    "baselines": quality.baselines,
-    "anchors": quality.anchors,
-    "size": quality.size,
-    "criteria": quality.criteria,
-    "experiments": quality.experiments,
-    "pareto": behaviour.pareto,
-    "self-correction": behaviour.self_correction,
-    "uncertainty": behaviour.uncertainty,
-    "ablations": behaviour.ablations,
-    "errors": behaviour.errors,
-    "hallucination": behaviour.hallucination,
-    "zero-shot": zero_shot,
-    "finetune": finetune,
-    "cost": cost,
-}
+
+def experiments(folder: Path) -> str:
+    """What each results file measures, and whether it is there."""
+    rows = []
+    for experiment in EXPERIMENTS.values():
+        report = read(folder, experiment.name)
+        state = "not measured" if report is None else f"measured {report['scored']['date']}"
+        rows.append([f"`{experiment.name}`", experiment.what, state])
+    return table(["experiment", "what", ""], rows)
+
+
+def tables() -> dict[str, Callable[[Path], str]]:
+    """Return every table by the name of its block: those of the experiments, and those drawn from several."""
+    own = {name: show for e in EXPERIMENTS.values() for name, show in e.tables.items()}
+    general = {"anchors": quality.anchors, "criteria": quality.criteria, "cost": cost, "mini-open": mini_open}
+    return {**own, **general, "experiments": experiments}
+
 
 # Block -> results file, picture beside the card, what it shows.
 IMAGES = {
@@ -71,9 +68,9 @@ def fill(name: str, folder: Path) -> str:
     if name in IMAGES:
         return _image(name, folder)
     try:
-        return TABLES[name](folder)
+        return tables()[name](folder)
     except NotMeasured as missing:
-        return f"Not measured yet: `python -m model_card.experiments.{missing}`."
+        return f"Not measured yet: `python -m model_card {missing}`."
 
 
 def _image(name: str, folder: Path) -> str:

@@ -1,7 +1,7 @@
 """Fill the figures of README files from the results files: no number in them is typed.
 
-    python -m model_card.render            # rewrite the blocks
-    python -m model_card.render --check    # exit 1 if a block is not what the results say
+    python -m model_card render            # rewrite the blocks
+    python -m model_card render --check    # exit 1 if a block is not what the results say
 
 A block stands between ``<!-- figures: NAME -->`` and ``<!-- /figures -->``.
 """
@@ -9,14 +9,14 @@ A block stands between ``<!-- figures: NAME -->`` and ``<!-- /figures -->``.
 import argparse
 import json
 import re
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from dataset_builder.benchmarks import BENCHMARKS
-from model_card.figures import corpus_cost, recipe, registry, speed, training, trust
-from model_card.figures.markdown import origin as _origin
+from model_card.evidence.files import atomic_write
+from model_card.figures import corpus_cost, registry, speed, training, trust
+from model_card.figures.markdown import heads, origin, points, table
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "model_card" / "results"
@@ -45,51 +45,52 @@ def mini_cpu_f1() -> str:
 
 def _f1_table(reports: list[dict[str, Any]], notes: list[str]) -> str:
     """Return the table of several reports, a note behind each report's settings, and their origins."""
-    heads = ["AI", "Literature", "Music", "Politics", "Science", "Movie", "Restaurant", "mean"]
-    rows = ["| decoding | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    titles = heads(*(scores for report in reports for scores in report["results"].values()))
+    rows = []
     for report, note in zip(reports, notes, strict=True):
         for setting, scores in report["results"].items():
-            values = [scores[name]["f1"] * 100 for name in BENCHMARKS]
-            mean = sum(values) / len(values)
-            cells = " | ".join(f"{v:.1f}" for v in values)
-            rows.append(f"| {setting}{note} | {cells} | **{mean:.1f}** |")
-    return "\n".join([*rows, "", "\n".join(map(_origin, reports))])
+            values = [scores[name]["f1"] for name in titles]
+            rows.append([f"{setting}{note}", *map(points, values), f"**{points(fmean(values))}**"])
+    return "\n".join(
+        [table(["decoding", *titles.values(), "mean"], rows), "", "\n".join(map(origin, reports))]
+    )
 
 
 def mini_latency() -> str:
     """CPU latency of one sentence with all types of its data set."""
     report = load("mini_latency")
-    rows = ["| | " + " | ".join(n.split("_")[1] for n in report["results"]) + " |"]
-    rows.append("|---" * (len(report["results"]) + 1) + "|")
-    for key, label in (("p50_ms", "median, ms"), ("p95_ms", "95th percentile, ms")):
-        rows.append(f"| {label} | " + " | ".join(f"{e[key]:.0f}" for e in report["results"].values()) + " |")
-    return "\n".join([*rows, "", _origin(report)])
+    rows = [
+        [label, *(f"{entry[key]:.0f}" for entry in report["results"].values())]
+        for key, label in (("p50_ms", "median, ms"), ("p95_ms", "95th percentile, ms"))
+    ]
+    return "\n\n".join([table(["", *(n.split("_")[1] for n in report["results"])], rows), origin(report)])
 
 
 def full_shape() -> str:
     """Loading, extraction and a backward pass at Dream-7B's full shape."""
     report = load("full_shape")
-    rows = ["| step | seconds | peak GPU memory, GiB |", "|---|---|---|"]
-    for name, entry in report["results"].items():
-        if isinstance(entry, dict) and "seconds" in entry:
-            peak = entry.get("peak_gib", "")
-            rows.append(f"| {name.replace('_', ' ')} | {entry['seconds']:.2f} | {peak} |")
-    return "\n".join([*rows, "", _origin(report)])
+    rows = [
+        [name.replace("_", " "), f"{entry['seconds']:.2f}", str(entry.get("peak_gib", ""))]
+        for name, entry in report["results"].items()
+        if isinstance(entry, dict) and "seconds" in entry
+    ]
+    return "\n\n".join([table(["step", "seconds", "peak GPU memory, GiB"], rows), origin(report)])
 
 
 def mini_mix() -> str:
     """The data of the embedded model by source."""
     report = load("mini_mix")
     totals = report["totals"]
-    rows = ["| source | rows | weight | licence |", "|---|---|---|---|"]
-    for entry in report["sources"].values():
-        rows.append(f"| {entry['origin']} | {entry['rows']:,} | {entry['weight']} | {entry['licence']} |")
+    rows = [
+        [entry["origin"], f"{entry['rows']:,}", str(entry["weight"]), entry["licence"]]
+        for entry in report["sources"].values()
+    ]
     summary = (
         f"{totals['train']:,} training rows ({totals['validation']:,} for validation), "
         f"{totals['mentions']:,} mentions of {totals['types']:,} types; "
         f"{report['empty_percent']}% of the rows hold no mention."
     )
-    return "\n".join([*rows, "", summary])
+    return "\n\n".join([table(["source", "rows", "weight", "licence"], rows), summary])
 
 
 def mini_training() -> str:
@@ -107,56 +108,18 @@ def mini_training() -> str:
 def speed_gpu() -> str:
     """Throughput and latency at Dream-7B's shape beside UniNER-7B's work on vLLM."""
     report = load("speed_h100")
-    parts = (speed.gpu_rates(report), speed.gpu_latency(report), speed.gpu_terms(report), _origin(report))
+    parts = (speed.gpu_rates(report), speed.gpu_latency(report), speed.gpu_terms(report), origin(report))
     return "\n\n".join(parts)
 
 
-def speed_cpu() -> str:
-    """Throughput and latency of the embedded default beside GLiNER-small's backbone."""
-    report = load("speed_cpu")
-    return "\n\n".join((speed.cpu_rates(report), _origin(report)))
+def _with_origin(name: str, show: Callable[[dict[str, Any]], str]) -> Callable[[], str]:
+    """Return the figure that one table and its origin make."""
 
+    def figure() -> str:
+        report = load(name)
+        return "\n\n".join((show(report), origin(report)))
 
-def training_7b() -> str:
-    """LoRA training at Dream-7B's shape."""
-    report = load("training_7b_h100")
-    return "\n\n".join((training.rates(report), _origin(report)))
-
-
-def faults() -> str:
-    """Every fault that the tests provoke, with what a user sees of it."""
-    report = load("faults")
-    return "\n\n".join((trust.fault_table(report), _origin(report)))
-
-
-def fuzz() -> str:
-    """Cases and crashes of the fuzz run, by target."""
-    report = load("fuzz")
-    return "\n\n".join((trust.fuzz_table(report), _origin(report)))
-
-
-def scale() -> str:
-    """A corpus annotated on Ray while a worker and the driver are killed."""
-    report = load("scale_cpu")
-    return "\n\n".join((trust.scale_table(report), _origin(report)))
-
-
-def scale_overhead() -> str:
-    """A worker on Ray beside the bare extractor on one GPU."""
-    report = load("annotate_h100")
-    return "\n\n".join((trust.overhead_table(report), _origin(report)))
-
-
-def recipe_rows() -> str:
-    """What each part of the embedded model's data recipe gives on the development sets."""
-    report = load("recipe_rows")
-    return "\n\n".join((recipe.recipe_table(report), _origin(report)))
-
-
-def corpus_costs() -> str:
-    """What a billion sentences take and cost at Dream-7B's shape, beside UniNER-7B's work on vLLM."""
-    report = load("speed_h100")
-    return "\n\n".join((corpus_cost.costs(report), _origin(report)))
+    return figure
 
 
 FIGURES: dict[str, Callable[[], str]] = {
@@ -165,15 +128,14 @@ FIGURES: dict[str, Callable[[], str]] = {
     "mini-training": mini_training,
     "full-shape": full_shape,
     "speed-gpu": speed_gpu,
-    "speed-cpu": speed_cpu,
+    "speed-cpu": _with_origin("speed_cpu", speed.cpu_rates),
     "mini-cpu-f1": mini_cpu_f1,
-    "training-7b": training_7b,
-    "faults": faults,
-    "fuzz": fuzz,
-    "scale": scale,
-    "scale-overhead": scale_overhead,
-    "corpus-cost": corpus_costs,
-    "recipe-rows": recipe_rows,
+    "training-7b": _with_origin("training_7b_h100", training.rates),
+    "faults": _with_origin("faults", trust.fault_table),
+    "fuzz": _with_origin("fuzz", trust.fuzz_table),
+    "scale": _with_origin("scale_cpu", trust.scale_table),
+    "scale-overhead": _with_origin("annotate_h100", trust.overhead_table),
+    "corpus-cost": _with_origin("speed_h100", corpus_cost.costs),
 }
 
 
@@ -192,7 +154,7 @@ def render(text: str, folder: Path | None = None) -> str:
         name = match["name"]
         if name in FIGURES:
             return f"{match[1]}{FIGURES[name]()}\n{match[4]}"
-        known = {**FIGURES, **registry.TABLES, **registry.IMAGES}
+        known = {**FIGURES, **registry.tables(), **registry.IMAGES}
         if name not in known:
             raise KeyError(f"no figure is called {name!r}; known are {', '.join(known)}")
         return f"{match[1]}{registry.fill(name, folder or RESULTS / 'mini')}\n{match[4]}"
@@ -200,13 +162,13 @@ def render(text: str, folder: Path | None = None) -> str:
     return _BLOCK.sub(fill, text)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the command."""
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a block is stale")
-    args = parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fill the blocks of all files."""
     stale = []
     for path in FILES:
         old = path.read_text(encoding="utf-8")
@@ -214,11 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if new != old:
             stale.append(path.relative_to(ROOT))
             if not args.check:
-                path.write_text(new, encoding="utf-8")
-    for path in stale:
-        print(f"{'stale' if args.check else 'rewritten'}: {path}")
+                atomic_write(path, new)
+    for name in stale:
+        print(f"{'stale' if args.check else 'rewritten'}: {name}")
     return int(bool(stale) and args.check)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-SHORT = {
-    "crossner_ai": "AI",
-    "crossner_literature": "Literature",
-    "crossner_music": "Music",
-    "crossner_politics": "Politics",
-    "crossner_science": "Science",
-    "mit_movie": "Movie",
-    "mit_restaurant": "Restaurant",
-}
+from dataset_builder.benchmarks import BENCHMARKS
+from model_card.figures.markdown import short_title, table
+
 VLLM = "UniNER-7B's work on vLLM, bf16"
 
 
 def gpu_rates(report: dict[str, Any]) -> str:
     """Return sentences a second by setting: all sentences, vLLM's multiple, share of the limit, each set."""
     names = _names(report)
-    heads = ["sentences/s", "forwards", "all", "times vLLM", "of the limit", *(SHORT[n] for n in names)]
-    rows = [_row(heads), "|---" * len(heads) + "|"]
+    heads = ["sentences/s", "forwards", "all", "times vLLM", "of the limit", *(short_title(n) for n in names)]
+    rows = []
     vllm = report.get("vllm")
     for title, entry in _settings(report):
         every = entry["all"]
         times = f"{every['sentences_per_s'] / vllm['all']:.1f}" if vllm else ""
         cells = [title, f"{entry['forwards']:.2f}", f"**{every['sentences_per_s']:.0f}**", times]
         cells.append(f"{every['share_of_limit']:.0%}")
-        rows.append(_row(cells + [f"{entry['sets'][name]['sentences_per_s']:.0f}" for name in names]))
+        rows.append(cells + [f"{entry['sets'][name]['sentences_per_s']:.0f}" for name in names])
     plain = report.get("plain", {}).get("aligned, T=1")
     if plain:
         share = f"{plain['share_of_limit']:.0%}"
@@ -39,24 +33,24 @@ def gpu_rates(report: dict[str, Any]) -> str:
             times,
             share,
         ]
-        rows.append(_row(cells + [""] * len(names)))
+        rows.append(cells + [""] * len(names))
     if vllm:
         cells = [VLLM, "", f"**{vllm['all']:.0f}**", "1.0", ""]
-        rows.append(_row(cells + [f"{vllm['sets'][name]:.0f}" for name in names]))
-    return "\n".join(rows)
+        rows.append(cells + [f"{vllm['sets'][name]:.0f}" for name in names])
+    return table(heads, rows)
 
 
 def gpu_latency(report: dict[str, Any]) -> str:
     """Return the latency of one sentence with all its types, p50 / p95 in ms, by setting and set."""
     names = _names(report)
-    rows = [_row(["one sentence, p50 / p95 ms", *(SHORT[n] for n in names)]), "|---" * (len(names) + 1) + "|"]
+    rows = []
     entries = [(title, entry["latency"]) for title, entry in _settings(report) if "latency" in entry]
     if report.get("vllm"):
         entries.append((VLLM, report["vllm"]["latency"]))
     for title, latency in entries:
         cells = [f"{latency[n]['p50_ms']:.0f} / {latency[n]['p95_ms']:.0f}" for n in names]
-        rows.append(_row([title, *cells]))
-    return "\n".join(rows)
+        rows.append([title, *cells])
+    return table(["one sentence, p50 / p95 ms", *map(short_title, names)], rows)
 
 
 def gpu_terms(report: dict[str, Any]) -> str:
@@ -79,7 +73,7 @@ def cpu_rates(report: dict[str, Any]) -> str:
     """Return sentences a second of every contender by batch size, and of single sentences the latency."""
     batches = list(next(iter(report["results"].values())))
     heads = ["sentences/s", *(f"{b} (times GLiNER-small)" for b in batches), "one sentence, p50 / p95 ms"]
-    rows = [_row(heads), "|---" * len(heads) + "|"]
+    rows = []
     for name, entries in report["results"].items():
         cells = [name]
         for batch in batches:
@@ -88,9 +82,11 @@ def cpu_rates(report: dict[str, Any]) -> str:
         single = entries["batch 1"]["sets"].values()
         low, high = ([e[key] for e in single] for key in ("p50_ms", "p95_ms"))
         cells.append(f"{min(low):.0f}-{max(low):.0f} / {min(high):.0f}-{max(high):.0f}")
-        rows.append(_row(cells))
+        rows.append(cells)
     what = report["what"]
-    return "\n".join([*rows, "", f"Latency: the least and the greatest of the seven sets. Compared: {what}."])
+    return "\n".join(
+        [table(heads, rows), "", f"Latency: the least and the greatest of the seven sets. Compared: {what}."]
+    )
 
 
 def _settings(report: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -102,8 +98,4 @@ def _settings(report: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _names(report: dict[str, Any]) -> list[str]:
-    return [name for name in SHORT if name in next(entry["sets"] for _, entry in _settings(report))]
-
-
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return [name for name in BENCHMARKS if name in next(entry["sets"] for _, entry in _settings(report))]

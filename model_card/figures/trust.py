@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from model_card.figures.markdown import table
+from model_card.figures.markdown import cell, table
 
 
 def fault_table(report: dict[str, Any]) -> str:
     """Return a table for each group of faults."""
     parts = []
     for group, rows in report["groups"].items():
-        cells = [[_plain(row[key]) for key in ("fault", "done", "seen", "kept")] for row in rows]
+        cells = [[cell(row[key]) for key in ("fault", "done", "seen", "kept")] for row in rows]
         for row in cells:
             row[2] = f"`{row[2]}`" if "`" not in row[2] else row[2]
         head = ["fault", "what is done", "what the user sees", "nothing lost?"]
@@ -88,8 +88,3 @@ def overhead_table(report: dict[str, Any]) -> str:
 
 def _rate(run: dict[str, Any]) -> str:
     return f"{run['documents_per_s']:.1f}"
-
-
-def _plain(text: str) -> str:
-    """Return text as one cell of a Markdown table."""
-    return text.replace("|", "\\|").replace("\n", " ")

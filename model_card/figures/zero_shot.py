@@ -5,18 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from model_card.evidence.results import RESULTS, read
-from model_card.figures.markdown import in_order, origin, points, short_title, table
+from model_card.figures.markdown import in_order, origin, points, results_of, short_title, table
 
 
 def zero_shot(folder: Path) -> str:
     """What the training mix holds of each test set, and F1 on seen against unseen types."""
-    report = read(RESULTS, "contamination_mix")
-    if report is None:
-        return "Not measured yet: `python -m model_card.zero_shot --mix DIR --data DIR --model mini`."
+    report = results_of(folder, "zero_shot")
     head = ["test set", "sentences", "whole in training", "13 words in a row", "mentions", "types never seen"]
     rows = []
-    for name, own in in_order(report["sets"]):
+    for name, own in in_order(report["results"]["sets"]):
         unseen = f"{len(own['types_unseen'])} of {own['types']}"
         unseen += f": {', '.join(own['types_unseen'])}" if own["types_unseen"] else ""
         rows.append(
@@ -33,15 +30,12 @@ def zero_shot(folder: Path) -> str:
         "Letter case and punctuation do not count. A mention counts if its words are marked in training with "
         "the same type, a type as seen if training asks for it by exactly this name."
     )
-    parts = [table(head, rows), note]
-    if "scores" in report:
-        parts.append(_scores(report["scores"]))
-    return "\n\n".join([*parts, origin(report)])
+    return "\n\n".join([table(head, rows), note, _scores(report["results"]["scores"]), origin(report)])
 
 
 def _scores(scores: dict[str, Any]) -> str:
     """F1 and recall on what training had seen and on what it had not."""
-    sets = in_order(scores["sets"])
+    sets = in_order(scores)
     readings = [
         ("F1, types seen", [s["seen"]["f1"] if s["seen"]["support"] else None for _, s in sets]),
         ("F1, types never seen", [s["unseen"]["f1"] if s["unseen"]["support"] else None for _, s in sets]),

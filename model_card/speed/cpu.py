@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Sequence
+from statistics import median
 from typing import Any
 
 import torch
 from transformers import DebertaV2Config, DebertaV2Model
 
+from model_card.evidence.timing import latency
 from model_card.speed.replay import Sentence
 from modeling import EntityExtractor
 
@@ -18,6 +20,7 @@ WHAT_CPU = (
     "the embedded default's tokenizer. Both pad to the longest sentence of a batch of like length"
 )
 BATCHES = (1, 16, 32)
+ROUNDS = 3
 GLINER = "GLiNER-small, backbone alone"
 # config.json of microsoft/deberta-v3-small, the fields that matter, and GLiNER's two further tokens.
 DEBERTA_V3_SMALL: dict[str, Any] = {
@@ -61,11 +64,6 @@ def compare(
     """
     contenders = make_contenders(model, threads, gliner)
     results: dict[str, Any] = {"threads": torch.get_num_threads(), "results": {}}
-    first = next(iter(sentences.values()))
-    for run in contenders.values():  # the first calls allocate
-        for sentence in first[:8]:
-            run([sentence])
-        run(first[:32])
     for size in batches:
         table: dict[str, dict[str, Any]] = {name: {} for name in contenders}
         for dataset, rows in sentences.items():
@@ -141,19 +139,21 @@ def encoding(backbone: Any, extractor: EntityExtractor) -> Runner:
 
 
 def measure(run: Runner, rows: Sequence[Sentence], size: int) -> dict[str, float]:
-    """Return seconds and sentences a second over all rows; for single sentences, also percentiles in ms."""
+    """Return seconds and sentences a second over all rows; for single sentences, also percentiles in ms.
+
+    All batches are run once to warm up and then ``ROUNDS`` times; the median of the rounds counts, and of a
+    single sentence its median call.
+    """
     parts = [rows[at : at + size] for at in range(0, len(rows), size)]
-    run(parts[-1])
-    times = []
-    for part in parts:
-        start = time.perf_counter()
-        run(part)
-        times.append(time.perf_counter() - start)
-    figures = {"seconds": round(sum(times), 3), "sentences_per_s": round(len(rows) / sum(times), 1)}
+    rounds = [[_seconds(run, part) for part in parts] for _ in range(1 + ROUNDS)][1:]
+    seconds = median(map(sum, rounds))
+    figures = {"seconds": round(seconds, 3), "sentences_per_s": round(len(rows) / seconds, 1)}
     if size == 1:
-        times.sort()
-        figures |= {
-            "p50_ms": round(1000 * times[len(times) // 2], 1),
-            "p95_ms": round(1000 * times[int(len(times) * 0.95)], 1),
-        }
+        figures |= latency([median(calls) for calls in zip(*rounds, strict=True)])
     return figures
+
+
+def _seconds(run: Runner, part: Sequence[Sentence]) -> float:
+    start = time.perf_counter()
+    run(part)
+    return time.perf_counter() - start

@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 from typing import Any
 
 import torch
 from transformers import Qwen2ForCausalLM
 
+from model_card.evidence.timing import latency
 from model_card.speed.replay import Sentence, replay
 from model_card.speed.shape import DREAM_7B
 from modeling import EntityExtractor
@@ -38,6 +40,7 @@ TINY = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
 }
+ROUNDS = 3  # of every measurement, after one that warms up
 PEAK_PRODUCTS = 5  # timed together
 LATENCY_ROWS = 30  # of each data set, as many as uniner_replay.py takes
 ADAPTIVE = "adaptive"
@@ -149,11 +152,14 @@ class Bench:
         return task, prompts, automata
 
     def throughput(self, works: Sequence[Work], budget: int | None = None) -> dict[str, float]:
-        """Return sentences a second, and the share of what the counted operations allow at the peak rate."""
+        """Return sentences a second, and the share of what the counted operations allow at the peak rate.
+
+        The same batches warm up and are then timed ``ROUNDS`` times; the median round counts.
+        """
         parts = batches(works, budget or self.budget)
-        seconds = self._timed(lambda: self._all(parts))
+        rounds = [self._timed(lambda: self._all(parts)) for _ in range(1 + ROUNDS)]
         limit = len(works) * self.peak / (self.operations * sum(w.tokens for w in works))
-        rate = len(works) / seconds
+        rate = len(works) / median(rounds[1:])
         return {
             "sentences_per_s": round(rate, 1),
             "limit": round(limit, 1),
@@ -161,15 +167,13 @@ class Bench:
         }
 
     def latency(self, works: Sequence[Work]) -> dict[str, float]:
-        """Return the 50th and 95th percentile of one sentence at a time, in milliseconds."""
+        """Return the 50th and 95th percentile of one sentence at a time, in milliseconds.
+
+        Of each sentence the median of ``ROUNDS`` calls counts, after one that records its bucket.
+        """
         chosen = works[:LATENCY_ROWS]
-        for work in chosen:  # records the buckets that these sentences use
-            self.run([work])
-        times = sorted(self._timed(partial(self.run, [work])) for work in chosen)
-        return {
-            "p50_ms": round(1000 * times[len(times) // 2], 1),
-            "p95_ms": round(1000 * times[int(len(times) * 0.95)], 1),
-        }
+        rounds = [[self._timed(partial(self.run, [w])) for w in chosen] for _ in range(1 + ROUNDS)]
+        return latency([median(calls) for calls in zip(*rounds[1:], strict=True)])
 
     def _all(self, parts: Sequence[Sequence[Work]]) -> None:
         for _ in self._pool.map(self.run, parts):

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from model_card.evidence.timing import timed
 from model_card.speed.check import answers_agree, state_errors
 from model_card.speed.cuda import ADAPTIVE, TINY, Bench, batches, dream_network, peak_rate
 from model_card.speed.replay import Sentence
@@ -126,7 +128,6 @@ class Measurement:
     def _plain(self, bench: Bench) -> dict[str, Any]:
         detach_engine(bench.model)
         works = bench.works("aligned", "1", list(bench.sentences))
-        bench.throughput(works[:32])
         return {"plain": {"aligned, T=1": bench.throughput(works)}}
 
     def _attach(self, bench: Bench, name: str) -> dict[str, Any]:
@@ -149,13 +150,12 @@ class Measurement:
     ) -> dict[str, Any]:
         bench.model.engine = self.engines[precision]
         works = bench.works(canvas, schedule, list(bench.sentences))
-        bench.throughput(works[::8])
-        best = max((bench.throughput(works) for _ in range(2)), key=lambda e: e["sentences_per_s"])
+        every = bench.throughput(works)
         sets = {name: bench.throughput(bench.works(canvas, schedule, [name])) for name in bench.sentences}
         entry: dict[str, Any] = {
             "forwards": round(sum(w.forwards for w in works) / len(works), 3),
             "slots": round(sum(w.slots for w in works) / len(works), 1),
-            "all": best,
+            "all": every,
             "sets": sets,
         }
         if schedule in (ADAPTIVE, "1"):
@@ -169,12 +169,9 @@ class Measurement:
         bench.model.engine = self.engines["bf16"]
         rows = [s for own in self.sentences.values() for s in own]
         texts, labels = [s.text for s in rows], [list(s.types) for s in rows]
-        seconds = []
-        for _ in range(2):
-            start = time.perf_counter()
-            bench.extractor.batch_predict_entities(texts, labels, batch_size=128, steps=1, adaptive=None)
-            seconds.append(time.perf_counter() - start)
-        return {"extractor": {"aligned, T=1": {"sentences_per_s": round(len(rows) / min(seconds), 1)}}}
+        call = partial(bench.extractor.batch_predict_entities, texts, labels, batch_size=128, steps=1)
+        _, seconds = timed(partial(call, adaptive=None))
+        return {"extractor": {"aligned, T=1": {"sentences_per_s": round(len(rows) / median(seconds), 1)}}}
 
 
 def read_vllm(log: Path) -> dict[str, Any]:

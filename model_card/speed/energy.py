@@ -1,15 +1,13 @@
 """Run a command and measure the energy that the GPU takes meanwhile.
 
-    python -m model_card.energy --name training --output energy.json -- python train_sft.py --config FILE
+    python -m model_card speed energy --name training --output energy.json -- python train_sft.py --config FILE
 
 The power that ``nvidia-smi`` reports is sampled twice a second and integrated over time (trapezoids). Runs
 are kept by name in one file; the CPU, the memory and the cooling are not in it.
 """
 
 import argparse
-import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -18,7 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from model_card.evidence.results import write
+from model_card.evidence.files import read_json, write_json
+from model_card.flags import UsageError
 
 INTERVAL = 0.5
 GRAMS_CO2_PER_WH = 0.473
@@ -71,30 +70,29 @@ class Meter(threading.Thread):
         self.measure()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the command."""
     parser.add_argument("--name", required=True, help="of the run, such as training")
     parser.add_argument("--output", type=Path, required=True, help="JSON file; its other runs are kept")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="-- and the command")
-    args = parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command, and return its exit status."""
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not command:
-        parser.error("give a command behind --")
+        raise UsageError("give a command behind --")
     meter = Meter()
     try:
         meter.measure()  # fails before the command runs, not after
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
-        print(f"error: the GPU's power cannot be read ({error}): an NVIDIA GPU is needed", file=sys.stderr)
-        return 2
+        raise ValueError(f"the GPU's power cannot be read ({error}): an NVIDIA GPU is needed") from error
     meter.start()
     code = subprocess.run(command).returncode
     meter.stop()
     seconds = meter.samples[-1][0] - meter.samples[0][0]
     kwh = energy(meter.samples)
-    run: dict[str, Any] = {
+    measured: dict[str, Any] = {
         "command": " ".join(command),
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         "hardware": meter.hardware,
@@ -103,17 +101,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "mean_watts": 3.6e6 * kwh / seconds if seconds else 0.0,
         "kwh": kwh,
     }
-    kept = json.loads(args.output.read_text(encoding="utf-8")) if args.output.is_file() else {"runs": {}}
+    kept = read_json(args.output) or {"runs": {}}
     report = {
         "what": "energy of the GPU while a command ran",
         "grams_co2_per_wh": GRAMS_CO2_PER_WH,
         "grid_source": GRID_SOURCE,
-        "runs": {**kept["runs"], args.name: run},
+        "runs": {**kept["runs"], args.name: measured},
     }
-    write(args.output.parent, args.output.stem, report)
+    write_json(args.output, report)
     print(f"{args.name}: {seconds:.0f} s, {kwh:.4f} kWh, wrote {args.output}")
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

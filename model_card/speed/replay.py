@@ -1,6 +1,6 @@
 """The sentences that speed is measured on, and how many forwards each takes.
 
-    python -m model_card.speed_replay --replay FILE --output model_card/results/mini_forwards.json
+    python -m model_card speed replay --replay FILE --output model_card/results/mini_forwards.json
 
 The command counts, for each sentence of the replay file (``uniner_replay.py`` reads the same one) and on both
 canvases, how many forwards the embedded default takes under the adaptive rule. A network with random weights
@@ -11,7 +11,6 @@ import argparse
 import gzip
 import hashlib
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,8 +18,10 @@ from typing import Any
 
 import torch
 
+from model_card.evidence.files import atomic_write
 from model_card.evidence.provenance import provenance, weights_sha256
 from modeling import EntityExtractor
+from modeling.cli.flags import positive_number
 from modeling.custom_generate.fitting import bucket_of
 from modeling.custom_generate.heads import candidate_logits
 from modeling.custom_generate.loop import DenoisingStep
@@ -171,22 +172,18 @@ def read_forwards(path: Path, replayed: dict[str, list[Sentence]]) -> dict[str, 
     }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the command."""
     parser.add_argument("--replay", type=Path, required=True, help="replay.json.gz")
     parser.add_argument("--model", default="mini", help="folder or Hub id")
-    parser.add_argument("--limit", type=int, help="sentences of each data set")
+    parser.add_argument("--limit", type=positive_number, help="sentences of each data set")
     parser.add_argument("--output", type=Path, default=FORWARDS, help="JSON file")
-    args = parser.parse_args(argv)
-    try:
-        replayed = load_replay(args.replay, args.limit)
-        extractor = EntityExtractor.from_pretrained(args.model, device="cpu")
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+
+
+def run(args: argparse.Namespace) -> int:
+    """Count the forwards of every sentence on both canvases."""
+    replayed = load_replay(args.replay, args.limit)
+    extractor = EntityExtractor.from_pretrained(args.model, device="cpu")
     results: dict[str, Any] = {}
     for canvas in CANVASES:
         results[canvas] = {n: count_forwards(extractor, rows, canvas) for n, rows in replayed.items()}
@@ -199,10 +196,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         **provenance(torch.device("cpu"), checksum(args.replay)),
         "results": results,
     }
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(report) + "\n", encoding="utf-8")
+    atomic_write(args.output, json.dumps(report) + "\n")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,7 @@
 """Annotation at scale: throughput, memory, and that nothing is lost when processes are killed.
 
-    python -m model_card.scale --sentences 200000 --data DIR --workers 2 --output FILE.json
-    python -m model_card.scale --overhead --tokenizer DIR --device cuda --workers 1 2 --output FILE.json
+    python -m model_card speed scale --sentences 200000 --data DIR --workers 2 --output FILE.json
+    python -m model_card speed scale --overhead --tokenizer DIR --device cuda --workers 1 2 --output FILE.json
 
 The first runs the embedded model over the benchmarks' test sentences, repeated with ids of their own: one
 extractor alone on a sample, then Ray, of which a worker is killed at a quarter and the driver at half of the
@@ -16,15 +16,14 @@ import argparse
 import importlib.metadata
 import json
 import shutil
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from model_card.evidence.files import rounded, write_json
 from model_card.evidence.provenance import provenance
-from model_card.evidence.results import rounded
+from model_card.flags import UsageError
 from model_card.speed.cuda import dream_network
 from model_card.speed.scale_run import (
     LABELS,
@@ -39,16 +38,13 @@ from model_card.speed.scale_run import (
     watch,
     write_corpus,
 )
-from model_card.speed.shape import DREAM_7B
+from model_card.speed.shape import add_shape, changes_of
 from modeling import load_tokenizer
 from modeling.training.checkpoints import write_model
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the checked arguments."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the command."""
     add = parser.add_argument
     add("--sentences", type=int, default=200_000)
     add("--sample", type=int, default=4000, help="sentences of the extractor alone")
@@ -62,14 +58,19 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--output", type=Path, help="JSON file for the results")
     add("--overhead", action="store_true", help="measure what Ray costs at Dream-7B's shape")
     add("--tokenizer", default="Dream-org/Dream-v0-Base-7B", help="with --overhead: folder or Hub id")
-    add("--layers", type=int, default=DREAM_7B["num_hidden_layers"], help="with --overhead")
-    add("--hidden", type=int, default=DREAM_7B["hidden_size"], help="with --overhead")
-    args = parser.parse_args(argv)
+    add_shape(parser)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Check flags that must go together.
+
+    Raises:
+        UsageError: they do not.
+    """
     if not args.overhead and len(args.workers) != 1:
-        parser.error("several numbers of --workers need --overhead")
+        raise UsageError("several numbers of --workers need --overhead")
     if args.sentences < 8 * args.documents_per_part:
-        parser.error("--sentences must be at least eight times --documents-per-part")
-    return args
+        raise UsageError("--sentences must be at least eight times --documents-per-part")
 
 
 def survive(args: argparse.Namespace) -> dict[str, Any]:
@@ -119,14 +120,10 @@ def _described(run: Watched, documents_per_part: int) -> dict[str, Any]:
 
 def overhead(args: argparse.Namespace) -> dict[str, Any]:
     """Measure an extractor alone and then workers on Ray at Dream-7B's shape; return the rates."""
-    changes: dict[str, Any] = {"num_hidden_layers": args.layers}
-    if args.hidden != DREAM_7B["hidden_size"]:
-        heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
-        changes |= {"hidden_size": args.hidden, "intermediate_size": 2 * args.hidden, **heads}
     folder = args.work / "dream"
     device = torch.device(args.device)
     dtype = torch.bfloat16 if args.device == "cuda" else torch.float32
-    network = dream_network(device, dtype, changes)
+    network = dream_network(device, dtype, changes_of(args))
     results: dict[str, Any] = {"parameters": sum(p.numel() for p in network.parameters())}
     write_model(network, load_tokenizer(args.tokenizer), folder)
     del network  # the workers need the memory
@@ -162,16 +159,12 @@ def _job(args: argparse.Namespace, model: str, canvas: str | None, workers: int)
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; exit status 1 if a document was lost or doubled."""
-    args = parse(argv)
+def run(args: argparse.Namespace) -> int:
+    """Measure; exit status 1 if a document was lost or doubled."""
+    check(args)
     for own in ("dream", *(f"annotated-{workers}" for workers in args.workers)):  # of an earlier run
         shutil.rmtree(args.work / own, ignore_errors=True)
-    try:
-        measured = overhead(args) if args.overhead else survive(args)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    measured = overhead(args) if args.overhead else survive(args)
     report: dict[str, Any] = {
         "what": "an extractor alone beside workers on Ray Data at Dream-7B's shape, random weights"
         if args.overhead
@@ -184,10 +177,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     report["versions"]["ray"] = importlib.metadata.version("ray")
     if args.output is not None:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        args.output.write_text(json.dumps(rounded(report), indent=1) + "\n", encoding="utf-8")
+        write_json(args.output, report)
     return 0 if args.overhead or report["results"]["passed"] else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

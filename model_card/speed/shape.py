@@ -1,6 +1,6 @@
 """Does the code carry Dream-7B's full shape? Random weights, written to disk under Dream's names.
 
-    python -m model_card.full_shape --tokenizer FOLDER --work FOLDER --output FILE.json
+    python -m model_card speed shape --tokenizer FOLDER --work FOLDER --output FILE.json
 
 Writes a checkpoint as the published repository has it (``model_type: "Dream"``, sharded safetensors), loads
 it through ``load_model``, extracts from one sentence, wraps it in LoRA and runs one backward pass. It
@@ -11,9 +11,8 @@ rehearses on a CPU.
 import argparse
 import json
 import shutil
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,9 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from transformers import Qwen2ForCausalLM
 
+from model_card.evidence.files import write_json
 from model_card.evidence.provenance import provenance
+from model_card.flags import add_output
 from modeling import EntityExtractor, load_model, load_tokenizer
 from modeling.backbones.load import dream_to_qwen2
 from modeling.canvas.template import render_completion, render_prompt
@@ -133,7 +134,7 @@ def training_batch(
     return TrainingBatch.from_tensors({name: value.to(device) for name, value in tensors.items()})
 
 
-def run(
+def measure(
     config: dict[str, Any], tokenizer_folder: str, work: Path, device: torch.device, shard_bytes: int
 ) -> dict:
     """Run every step and return what was measured."""
@@ -186,26 +187,23 @@ def run(
     return results
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the command."""
     parser.add_argument("--tokenizer", default="Dream-org/Dream-v0-Base-7B", help="folder or Hub id")
     parser.add_argument(
         "--work", type=Path, required=True, help="folder for the checkpoint (15 GB), removed after"
     )
-    parser.add_argument("--output", type=Path, help="JSON file for the results")
+    add_output(parser)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--layers", type=int, default=DREAM_7B["num_hidden_layers"])
-    parser.add_argument("--hidden", type=int, default=DREAM_7B["hidden_size"])
-    args = parser.parse_args(argv)
-    config = {**DREAM_7B, "num_hidden_layers": args.layers, "hidden_size": args.hidden}
-    if args.hidden != DREAM_7B["hidden_size"]:
-        config |= {"num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 2 * args.hidden}
+    add_shape(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the checkpoint, load it, extract and train a step."""
+    config = {**DREAM_7B, **changes_of(args)}
     device = torch.device(args.device)
     try:
-        results = run(config, args.tokenizer, args.work, device, shard_bytes=4 * 10**9)
+        results = measure(config, args.tokenizer, args.work, device, shard_bytes=4 * 10**9)
     finally:
         shutil.rmtree(args.work / "dream", ignore_errors=True)
     if args.output:
@@ -216,10 +214,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             **provenance(device, {}),
             "results": results,
         }
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        args.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write_json(args.output, report)
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def add_shape(parser: argparse.ArgumentParser) -> None:
+    """Add the changes of the shape, for a rehearsal."""
+    parser.add_argument("--layers", type=int, default=DREAM_7B["num_hidden_layers"])
+    parser.add_argument("--hidden", type=int, default=DREAM_7B["hidden_size"])
+
+
+def changes_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what ``--layers`` and ``--hidden`` change in Dream-7B's configuration."""
+    changes: dict[str, Any] = {"num_hidden_layers": args.layers}
+    if args.hidden != DREAM_7B["hidden_size"]:
+        heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+        changes |= {"hidden_size": args.hidden, "intermediate_size": 2 * args.hidden, **heads}
+    return changes

@@ -1,7 +1,7 @@
 """How fast does Dream-7B train with LoRA? Its full shape with random weights, real rows, the real Trainer.
 
-    python -m model_card.training_7b --tokenizer FOLDER --rows ROWS.jsonl.gz --output FILE.json
-    accelerate launch --config_file modeling/configs/ddp.yaml -m model_card.training_7b ... --variants plain
+    python -m model_card speed training --tokenizer FOLDER --rows ROWS.jsonl.gz --output FILE.json
+    accelerate launch --config_file modeling/configs/ddp.yaml -m model_card speed training ... --variants plain
 
 Each variant trains some steps with the settings of ``train_dream_sft.yaml`` (and what the variant changes).
 Random weights take the time of trained ones; what is learnt means nothing. The file named by ``--shape``
@@ -12,10 +12,8 @@ import argparse
 import gc
 import hashlib
 import json
-import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,9 @@ from datasets import Dataset, load_dataset
 from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM, TrainerCallback
 from trl import ModelConfig, TrlParser
 
+from model_card.evidence.files import read_json, write_json
 from model_card.evidence.provenance import ROOT, provenance
+from model_card.flags import add_output
 from model_card.speed.shape import DREAM_7B
 from modeling import load_tokenizer
 from modeling.backbones.load import dream_to_qwen2
@@ -317,14 +317,11 @@ def load_measured_rows(path: Path) -> Dataset:
     return rows
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the command."""
     parser.add_argument("--tokenizer", default="Dream-org/Dream-v0-Base-7B", help="folder or Hub id")
     parser.add_argument("--rows", type=Path, required=True, help="rows of dataset_builder.build, one file")
-    parser.add_argument("--output", type=Path, required=True, help="JSON file for the results")
+    add_output(parser, required=True)
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--steps", type=int, default=16, help="optimiser steps to measure")
     parser.add_argument("--warmup", type=int, default=4, help="optimiser steps before that")
@@ -335,10 +332,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--config", type=Path, default=CONFIG, help="recipe")
     parser.add_argument("--shape", type=Path, help="JSON file of changes to the network's configuration")
-    args = parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure every variant."""
     begin = time.perf_counter()
-    changes = json.loads(args.shape.read_text(encoding="utf-8")) if args.shape else {}
-    config = {**DREAM_7B, **changes}
+    config = {**DREAM_7B, **(read_json(args.shape) if args.shape else {})}
     with tempfile.TemporaryDirectory() as work:
         args.work = work
         report = _measured(args, config, begin)
@@ -386,14 +385,9 @@ def _measured(args: argparse.Namespace, config: dict[str, Any], begin: float) ->
         report["variants"][name] = found
         _say(f"{name} after {time.perf_counter() - begin:.0f} s: {json.dumps(found)}")
         if probe.args.should_save:
-            args.output.parent.mkdir(parents=True, exist_ok=True)
-            args.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+            write_json(args.output, report)
     return report if probe.args.should_save else None
 
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

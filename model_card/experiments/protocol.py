@@ -1,10 +1,10 @@
-"""What all experiments share: the command line, the predictions they need, and their results file."""
+"""What an experiment is, and what all of them share: predictions, a results file that is kept, tables."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,14 +13,16 @@ from typing import Any
 import torch
 
 from dataset_builder.benchmark_queries import QuerySet, queries_of
-from dataset_builder.benchmarks import BENCHMARKS, Benchmark
-from model_card.evidence.predictions import BASELINE, RUNS, Prediction, baselines, load, slug, unit_path
-from model_card.evidence.predictor import DTYPES, Predictor
+from dataset_builder.benchmarks import Benchmark
+from model_card.evidence.intervals import Counts, counts_of
+from model_card.evidence.predictions import BASELINE, Prediction, baselines, load, unit_path
+from model_card.evidence.predictor import Predictor
 from model_card.evidence.provenance import provenance
-from model_card.evidence.results import holds, read, results_folder, write
-from model_card.evidence.setting import Setting
+from model_card.evidence.results import holds, results_folder, write
+from model_card.evidence.scores import references, written
+from model_card.evidence.setting import Setting, default_setting
+from model_card.flags import add_data, add_model, add_runs
 from modeling.backbones.sources import read_json, resolve
-from modeling.extraction.options import DEFAULT_STEPS
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,17 @@ class Unit:
 
 @dataclass
 class Context:
-    """What an experiment measures with."""
+    """What an experiment measures with.
+
+    Args:
+        predictor: the model and the data.
+        results: folder of the results files.
+        args: values of the experiment's own flags.
+    """
 
     predictor: Predictor
     results: Path
+    args: argparse.Namespace = field(default_factory=argparse.Namespace)
     _queries: dict[str, QuerySet | None] = field(default_factory=dict, repr=False)
 
     @property
@@ -63,6 +72,14 @@ class Context:
         """Yield each data set of the split with the model's answers under one setting."""
         for benchmark in self.predictor.benchmarks(split):
             yield benchmark, self.predictor(setting, benchmark)
+
+    def counts(self, setting: Setting) -> list[Counts]:
+        """Return the counts of strict F1 of every test sentence under one setting, set by set."""
+        return [self.counts_of(prediction, b) for b, prediction in self.predictions(setting)]
+
+    def counts_of(self, prediction: Prediction, benchmark: Benchmark) -> Counts:
+        """Return the counts of strict F1 of every sentence of one data set."""
+        return counts_of(written(prediction, benchmark), references(benchmark, self.limit))
 
     @cached_property
     def _baselines(self) -> dict[str, Path]:
@@ -90,52 +107,62 @@ class Context:
             self._queries[name] = queries_of(name, self.predictor.data)
         return self._queries[name]
 
-    def identity(self, version: int, units: Sequence[Unit]) -> dict[str, Any]:
-        """Return what a results file depends on: while it stays the same, the file holds."""
+    def identity(self, units: Sequence[Unit]) -> dict[str, Any]:
+        """Return what predictions of these units depend on: while it stays the same, a results file holds."""
         used = sorted({(unit.split, unit.set) for unit in units})
         return {
-            "version": version,
-            "system": slug(self.predictor.model),
-            "weights_sha256": self.predictor.weights,
+            **self.predictor.identity,
             "limit": self.limit,
             "settings": sorted({unit.setting.name for unit in units}),
             "data_sha256": {
                 f"{name}/{split}": self.predictor.benchmark(name, split).sha256 for split, name in used
             },
-            "baselines": {
-                name: {
-                    b.name: prediction.digest
-                    for b in self.predictor.benchmarks()
-                    if (prediction := self.baseline(name, b)) is not None
-                }
-                for name in self.baselines
-            },
         }
+
+    def baseline_digests(self) -> dict[str, dict[str, str]]:
+        """Return checksums of the answers of each baseline."""
+        return {
+            name: {
+                b.name: prediction.digest
+                for b in self.predictor.benchmarks()
+                if (prediction := self.baseline(name, b)) is not None
+            }
+            for name in self.baselines
+        }
+
+
+Settings = Callable[[Context], dict[str, list[Setting]]]
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment.
+    """One experiment. A further one is an entry of `registry.EXPERIMENTS`.
 
     Attributes:
-        name: of its module and its results file.
+        name: on the command line, and of its results file.
         what: is measured, in one line.
+        run: measures, and returns the results: plain JSON values.
+        tables: name of a figure block -> its Markdown, given the folder of the results files.
         version: raised when the same predictions are scored in another way.
         settings: the settings it needs on each split, {split: settings}.
-        measure: computes the results.
-        show: the results in lines for people.
-        extra: further things that the results depend on, by name.
+        depends: further things that the results depend on, by name.
         timed: the settings whose speed it needs.
+        flags: adds its own flags to a parser.
+        standard: whether it runs with all others, without flags of its own.
+        passed: whether results are as they must be; else the command ends with status 1.
     """
 
     name: str
     what: str
-    version: int
-    settings: Callable[[Context], dict[str, list[Setting]]]
-    measure: Callable[[Context], dict[str, Any]]
-    show: Callable[[dict[str, Any]], str]
-    extra: Callable[[Context], dict[str, Any]] = lambda _: {}
+    run: Callable[[Context], dict[str, Any]]
+    tables: Mapping[str, Callable[[Path], str]] = field(default_factory=dict)
+    version: int = 1
+    settings: Settings = lambda _: {}
+    depends: Callable[[Context], dict[str, Any]] = lambda _: {}
     timed: Callable[[Context], list[Setting]] = lambda _: []
+    flags: Callable[[argparse.ArgumentParser], None] = lambda _: None
+    standard: bool = True
+    passed: Callable[[dict[str, Any]], bool] = lambda _: True
 
     def units(self, context: Context) -> list[Unit]:
         """Return everything it needs predicted, setting by setting."""
@@ -146,33 +173,26 @@ class Experiment:
             for benchmark in context.predictor.benchmarks(split)
         ]
 
-    def run(self, context: Context, *, fresh: bool = False) -> tuple[Path, bool]:
-        """Measure and write the results file, unless it holds already; return its path and whether it did."""
-        identity = {**context.identity(self.version, self.units(context)), **self.extra(context)}
-        path = context.results / f"{self.name}.json"
+    def measure(self, context: Context, *, fresh: bool = False) -> tuple[Path, bool]:
+        """Run and write the results file, unless it holds already; return its path and whether it did."""
+        units = self.units(context)
+        identity = {"version": self.version, **context.identity(units)}
+        identity |= {"baselines": context.baseline_digests()} if units else {}
+        identity |= self.depends(context)
         if not fresh and holds(context.results, self.name, identity):
-            return path, True
-        results = self.measure(context)
+            return context.results / f"{self.name}.json", True
+        results = self.run(context)
+        scored = provenance(torch.device(context.predictor.device), {})
         report = {
             "what": self.what,
-            "model": identity["system"],
+            "model": context.predictor.identity["system"],
             "limit": context.limit,
             "identity": identity,
-            "scored": _scoring(),
-            "predicted": origins(context, self.units(context)),
+            "scored": {key: scored[key] for key in scored if key != "data_sha256"},
+            "predicted": origins(context, units),
             "results": results,
         }
         return write(context.results, self.name, report), False
-
-
-def default_setting(canvas: str) -> Setting:
-    """Return the extractor's default setting on one canvas."""
-    return Setting(canvas, steps=DEFAULT_STEPS[canvas])
-
-
-def _scoring() -> dict[str, Any]:
-    full = provenance(torch.device("cpu"), {})  # scoring itself needs no accelerator
-    return {key: full[key] for key in ("command", "commit", "date", "python", "versions")}
 
 
 def origins(context: Context, units: Sequence[Unit]) -> list[dict[str, Any]]:
@@ -191,72 +211,28 @@ def origins(context: Context, units: Sequence[Unit]) -> list[dict[str, Any]]:
     return found
 
 
-def arguments(description: str | None) -> argparse.ArgumentParser:
-    """Return the options that every experiment takes."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", default="mini", help="Hub id or folder; default: the embedded model")
-    parser.add_argument("--data", type=Path, help="folder of the benchmarks; default: download")
-    parser.add_argument("--device", help="such as cuda or cpu; default: a GPU if there is one")
-    parser.add_argument("--dtype", default="float32", choices=sorted(DTYPES), help="default: float32")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--limit", type=int, help="the first sentences of each set; default: all")
-    parser.add_argument("--runs", type=Path, default=RUNS, help=f"folder of the predictions; default: {RUNS}")
-    parser.add_argument(
-        "--results",
-        type=Path,
-        help="folder of the results; default: model_card/results/MODEL, or among the runs with --limit",
-    )
-    return parser
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that every experiment takes."""
+    add_model(parser)
+    add_data(parser, only=False)
+    add_runs(parser)
 
 
 def context_of(args: argparse.Namespace) -> Context:
     """Return the context that the command line describes.
 
     Raises:
-        OSError, ValueError: the model or the data cannot be found, or a number is out of range.
+        OSError, ValueError: the model cannot be found, or the device cannot be used.
     """
-    for name in ("limit", "batch_size"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
     predictor = Predictor(
         args.model,
         data=args.data,
         device=args.device,
         dtype=args.dtype,
+        revision=args.revision,
         batch_size=args.batch_size,
         limit=args.limit,
         runs=args.runs,
         progress=sys.stderr.isatty(),
     )
-    return Context(predictor, args.results or results_folder(args.model, args.limit, args.runs))
-
-
-def main(experiment: Experiment, description: str | None, argv: Sequence[str] | None = None) -> int:
-    """Run one experiment from the command line."""
-    parser = arguments(description)
-    parser.add_argument("--fresh", action="store_true", help="score again even if the results file holds")
-    parser.add_argument("--predict-only", action="store_true", help="compute the predictions, score nothing")
-    args = parser.parse_args(argv)
-    try:
-        context = context_of(args)
-        if args.predict_only:
-            for unit in experiment.units(context):
-                context.predictor(unit.setting, context.predictor.benchmark(unit.set, unit.split))
-            return 0
-        path, kept = experiment.run(context, fresh=args.fresh)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    report = read(path.parent, experiment.name)
-    assert report is not None  # just written, or found to hold
-    print(experiment.show(report["results"]))
-    print(f"{'kept' if kept else 'wrote'} {path}")
-    return 0
-
-
-def by_set(values: dict[str, Any]) -> list[Any]:
-    """Return the values of the data sets in the order of the published tables."""
-    return [values[name] for name in BENCHMARKS if name in values]
+    return Context(predictor, args.results or results_folder(args.model, args.limit, args.runs), args)
