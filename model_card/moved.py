@@ -9,8 +9,7 @@ from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from types import CodeType, ModuleType
 
-STANDARD = ("main", "pareto", "self_correction", "uncertainty", "ablations", "errors", "hallucination")
-STANDARD += ("denoising", "size")
+_STANDARD = "main pareto self_correction uncertainty ablations errors hallucination denoising size"
 
 # Former module -> the words of the command now.
 MOVED = {
@@ -33,7 +32,7 @@ MOVED = {
     "training_7b": "speed training",
     "baselines.run": "baseline",
     "baselines.parrot": "baseline parrot",
-    **{f"experiments.{name}": f"experiment {name}" for name in STANDARD},
+    **{f"experiments.{name}": f"experiment {name}" for name in _STANDARD.split()},
 }
 
 

@@ -7,10 +7,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import expit, logit
-from scipy.stats import pearsonr
-from sklearn.metrics import roc_auc_score
 
 BINS = 15
 _EDGE = 1e-6  # log-odds of 0 and 1 are infinite
@@ -28,6 +24,8 @@ def auroc(confidence: Sequence[float], correct: Sequence[bool]) -> float:
     scores, right = _arrays(confidence, correct)
     if right.all() or not right.any():
         raise ValueError("AUROC needs right and wrong answers, and all are of one kind")
+    from sklearn.metrics import roc_auc_score  # only who calibrates needs it
+
     return float(roc_auc_score(right, scores))
 
 
@@ -63,7 +61,7 @@ def reliability(
 def scaled(confidence: Sequence[float], temperature: float) -> list[float]:
     """Return sigmoid(logit(confidence) / temperature): the order stays, the spread changes."""
     scores = np.clip(np.asarray(confidence, dtype=np.float64), _EDGE, 1 - _EDGE)
-    return expit(logit(scores) / temperature).tolist()
+    return (1 / (1 + np.exp(-np.log(scores / (1 - scores)) / temperature))).tolist()
 
 
 def fit_temperature(confidence: Sequence[float], correct: Sequence[bool]) -> float:
@@ -83,6 +81,8 @@ def fit_temperature(confidence: Sequence[float], correct: Sequence[bool]) -> flo
         # Without the bound, scores that are all right would make the best temperature 0.
         chances = np.clip(np.where(right, scores, 1 - scores), 1e-12, 1)
         return float(-np.log(chances).mean())
+
+    from scipy.optimize import minimize_scalar  # only who calibrates needs it
 
     found = minimize_scalar(loss, bounds=(1 / _RANGE[1], 1 / _RANGE[0]), method="bounded")
     return float(1 / found.x)
@@ -115,6 +115,8 @@ def correlation(confidence: Sequence[float], correct: Sequence[bool]) -> float:
     scores, right = _arrays(confidence, correct)
     if scores.std() == 0 or right.std() == 0:
         return 0.0
+    from scipy.stats import pearsonr  # only who calibrates needs it
+
     return float(pearsonr(scores, right.astype(float)).statistic)
 
 

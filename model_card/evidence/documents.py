@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from model_card.evidence.files import lines_of
 
 TEST = Path(__file__).resolve().parents[1] / "documents" / "test.jsonl"
 
@@ -45,12 +46,9 @@ def read_documents(path: Path) -> list[Document]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: name a JSON Lines file with --documents")
-    content = path.read_bytes()
-    lines = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8").split("\n")
     return [
         _document(json.loads(line), f"{path.name}, line {number}")
-        for number, line in enumerate(lines, 1)
-        if line.strip()
+        for number, line in enumerate(lines_of(path), 1)
     ]
 
 
@@ -99,6 +97,6 @@ class Counts:
 
 
 def counted(found: set[Mention], document: Document) -> Counts:
-    """Return the counts of one document: a mention is right if offsets and label are those of the reference."""
+    """Return the counts of one document: right is what has the offsets and the label of the reference."""
     gold = set(document.mentions)
     return Counts(len(found & gold), len(found), len(gold))

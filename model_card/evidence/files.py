@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -25,6 +26,17 @@ def write_json(path: Path, value: Any) -> Path:
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file, or None if there is no such file."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def lines_of(path: Path) -> list[str]:
+    """Return the lines of a text file that hold anything; a packed one (``.gz``) is unpacked.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    content = path.read_bytes()
+    text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
+    return [line for line in text.split("\n") if line.strip()]
 
 
 def rounded(value: Any) -> Any:

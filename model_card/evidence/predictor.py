@@ -66,7 +66,7 @@ class Predictor:
         self.runs = runs
         self.progress = progress
         self.weights = weights_sha256(model)
-        self._load = {
+        self._load: dict[str, Any] = {
             "device": self.device,
             "dtype": DTYPES[dtype],
             "quantize": quantize,

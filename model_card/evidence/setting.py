@@ -29,7 +29,7 @@ class Setting:
         remasking: whether unsure slots are masked again.
         algorithm: what makes a slot sure, ``custom_generate.unmasking.ALGORITHMS``.
         temperature: of the sampling; 0 takes the best.
-        pad_penalty, outside_bias, fit_canvas: see ``custom_generate.generate``; None: the extractor's default.
+        pad_penalty, outside_bias, fit_canvas: see ``custom_generate.generate``; None: the default.
         answers: what is kept: ``"final"`` the last answer, ``"steps"`` the answer after every step,
             ``"samples"`` the answers of ``SAMPLES`` seeded runs.
         misc: whether CrossNER's ``misc`` is asked for too.
@@ -98,8 +98,8 @@ class Setting:
         An extractor that does not know one of them refuses the call: nothing is left out silently.
         """
         plain = Setting(self.canvas)
-        names = ("adaptive", "remasking", "algorithm", "temperature")
-        names += ("pad_penalty", "outside_bias", "fit_canvas")
+        names = ["adaptive", "remasking", "algorithm", "temperature"]
+        names += ["pad_penalty", "outside_bias", "fit_canvas"]
         chosen = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(plain, name)}
         return chosen if self.bound is None else {**chosen, BOUNDS[str(self.adaptive)]: self.bound}
 

@@ -29,7 +29,7 @@ def run(context: Context) -> dict[str, Any]:
         "text": TEXT,
         "labels": LABELS,
         "steps": STEPS,
-        "padding": extractor.encoder.tokenizer.decode([extractor.settings.pad_token_id]).strip(),
+        "padding": str(extractor.encoder.tokenizer.decode([extractor.settings.pad_token_id])).strip(),
         "canvases": {
             canvas: list(extractor.stream(TEXT, LABELS, canvas=canvas, steps=STEPS))
             for canvas in context.canvases

@@ -3,8 +3,8 @@
     python -m model_card experiment far --sets manufacturing.jsonl.gz threats.jsonl.gz
     python -m model_card experiment far --mix runs/mix --sets gner_FabNER aptner --trained-by CONFIG.yaml
 
-A set is a file of JSON Lines with ``{"tokenized_text": [word, ...], "ner": [[first, last, type], ...]}`` (last
-word included), or with ``--mix`` a source of that mix. All types of a set are asked at once; the score is
+A set is a file of JSON Lines with ``{"tokenized_text": [word, ...], "ner": [[first, last, type], ...]}``, the
+last word included, or with ``--mix`` a source of that mix. All types of a set are asked at once; the score is
 micro-F1 on exact (text, type), a set per sentence. At most ``--sentences`` of a set are drawn by seed.
 """
 
@@ -24,6 +24,7 @@ import yaml
 from dataset_builder.benchmarks import Benchmark, Entity, Sentence
 from dataset_builder.mix.built import read_sources
 from model_card.evidence.evaluate import evaluate
+from model_card.evidence.files import lines_of
 from model_card.evidence.setting import Setting
 from model_card.experiments.protocol import Context, Experiment
 from model_card.figures.far import far
@@ -41,9 +42,7 @@ def read_tokenized(path: Path) -> list[Sentence]:
     Raises:
         ValueError: a row has no such fields, or an entity is not within the words.
     """
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
-        return [_tokenized(json.loads(line), path, number) for number, line in enumerate(lines, 1)]
+    return [_tokenized(json.loads(line), path, number) for number, line in enumerate(lines_of(path), 1)]
 
 
 def _tokenized(row: dict[str, Any], path: Path, number: int) -> Sentence:

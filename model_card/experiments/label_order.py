@@ -2,10 +2,12 @@
 
     python -m model_card experiment label_order --documents FILE.jsonl
 
-Three questions, asked of ordinary documents under the setting that users get if they name none. The order: the
-labels in five orders; a document changes if an order gives other entities than the first, and scores of the
-same entity are compared. One label more: one that the document lacks; an answer of the other labels changes.
-One label alone: each label that a text has no mention of, asked by itself; every answer is a false one.
+Three questions, asked of ordinary documents under the setting that users get if they name none:
+
+- The labels in five orders: a document changes if an order gives other entities than the first one. Scores of
+  the same entity are compared.
+- One label more, which the document lacks: how many of the answers to the other labels change.
+- Each label alone: of a label that the text has no mention of every answer is a false one.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def orders(labels: Sequence[str], seed: str) -> list[tuple[str, ...]]:
 
 
 def absent(document: Document, pool: Sequence[str]) -> str | None:
-    """Return a label of the pool, drawn by seed, that the document does not ask for; None if there is none."""
+    """Return a label of the pool that the document does not ask for, drawn by seed; None: there is none."""
     others = sorted(set(pool) - set(document.labels))
     return random.Random(f"{SEED}/{document.id}").choice(others) if others else None
 

@@ -49,7 +49,7 @@ def run(context: Context) -> dict[str, Any]:
 
 
 def _dominates(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether one point is at least as good and as fast, and better in one of them beyond the timing's spread.
+    """Whether one point is at least as good and as fast, and better in one beyond the timing's spread.
 
     Of two times whose quartiles overlap neither is the shorter one.
     """

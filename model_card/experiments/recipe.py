@@ -3,8 +3,8 @@
     python -m model_card experiment recipe --mix runs/mix --data DIR
 
 Every row of ``ablations.yaml`` goes on from the same weights with the same seed, steps and batches, and is
-scored on CrossNER's development sets. A run lies under a checksum of all that it depends on; one that is there
-is not trained again.
+scored on CrossNER's development sets. A run lies under a checksum of all that it depends on; one that is
+there is not trained again.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def run(context: Context) -> dict[str, Any]:
         UsageError: the model is no folder, so that training cannot go on from it.
         subprocess.CalledProcessError: a training failed; its own message stands above.
     """
-    args, predictor = context.args, context.predictor
+    predictor = context.predictor
     if predictor.weights is None:
         raise UsageError(f"--model {predictor.model!r} must be a folder, so that training can go on from it")
     told = depends(context)

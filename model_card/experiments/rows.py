@@ -56,7 +56,7 @@ class TrainingRow:
 
 
 def decoding_rows(canvases: Sequence[str], path: Path = FILE) -> dict[str, dict[str, Setting]]:
-    """Return the decoding rows: question -> row -> setting; the canvases themselves are the first question."""
+    """Return the decoding rows: question -> row -> setting. The first question is the canvas."""
     found = {"canvas": {canvas: default_setting(canvas) for canvas in canvases}}
     for question, rows in _read(path)["decoding"].items():
         for canvas in canvases if "{canvas}" in question else canvases[:1]:

@@ -2,10 +2,10 @@
 
     python -m model_card experiment zero_shot --mix runs/mix --data DIR --model mini
 
-Counts test sentences, mentions and types that occur in the mix (``dataset_builder.contamination``), and scores
-the model's answers apart: F1 on types that training asked for and on types it never did, recall of mentions
-that training marks with the same type and of new ones. All types of a data set are asked at once, without
-``misc``, under the setting that users get if they name none.
+Counts test sentences, mentions and types that occur in the mix (``dataset_builder.contamination``), and
+scores the model's answers apart: F1 on types that training asked for and on types it never did, recall of
+mentions that training marks with the same type and of new ones. All types of a data set are asked at once,
+without ``misc``, under the setting that users get if they name none.
 """
 
 from __future__ import annotations

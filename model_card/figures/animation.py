@@ -117,7 +117,7 @@ def _cell(axes: Axes, x: float, y: float, slot: dict[str, Any], canvas: str) -> 
 
 
 def content(steps: list[dict[str, Any]], padding: str) -> int:
-    """Return how many slots are worth showing: all with words, else two behind the last one that says something.
+    """Return how many slots are worth showing: with words all, else two behind the last that says something.
 
     Args:
         steps: of one canvas.

@@ -12,7 +12,7 @@ def cost(folder: Path) -> str:
     report = read(folder, "energy")
     if report is None:
         return (
-            "Energy: not measured yet (`python -m model_card.energy --name NAME --output FILE -- COMMAND` "
+            "Energy: not measured yet (`python -m model_card speed energy --name NAME --output FILE -- COMMAND` "
             "measures any command on an NVIDIA GPU)."
         )
     lines = []

@@ -24,8 +24,8 @@ def documents(folder: Path) -> str:
     scores = [f"**{points(every[k])}**" for k in ("precision", "recall", "f1")]
     rows.append(["**all**", str(results["documents"]), f"{every['gold']:,}", *scores])
     note = (
-        f"Offsets and label as in the reference, micro-averaged; {results['labels']:,} different labels, all of a "
-        f"document asked at once; {results['setting']}. {origin(report)}"
+        f"Offsets and label as in the reference, micro-averaged; {results['labels']:,} different labels, all "
+        f"of a document asked at once; {results['setting']}. {origin(report)}"
     )
     return "\n\n".join([table(["kind", "documents", "entities", "precision", "recall", "F1"], rows), note])
 

@@ -21,8 +21,9 @@ def far(folder: Path) -> str:
         name: f"{results['titles'][name]} ({results['types'][name]} types)" for name in results["titles"]
     }
     note = (
-        f"At most {results['sentences']:,} sentences of each, all types of a set asked at once; low where types "
-        f"such as those are rare in the training data, and because each set marks by its own rules. {origin(report)}"
+        f"At most {results['sentences']:,} sentences of each, all types of a set asked at once; low where "
+        "types such as those are rare in the training data, and because each set marks by its own rules. "
+        f"{origin(report)}"
     )
     return "\n\n".join([_table(results["settings"], titles), note])
 

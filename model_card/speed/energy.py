@@ -1,6 +1,6 @@
 """Run a command and measure the energy that the GPU takes meanwhile.
 
-    python -m model_card speed energy --name training --output energy.json -- python train_sft.py --config FILE
+    python -m model_card speed energy --name training --output energy.json -- python train_sft.py FLAGS
 
 The power that ``nvidia-smi`` reports is sampled twice a second and integrated over time (trapezoids). Runs
 are kept by name in one file; the CPU, the memory and the cooling are not in it.

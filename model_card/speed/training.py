@@ -1,7 +1,7 @@
 """How fast does Dream-7B train with LoRA? Its full shape with random weights, real rows, the real Trainer.
 
     python -m model_card speed training --tokenizer FOLDER --rows ROWS.jsonl.gz --output FILE.json
-    accelerate launch --config_file modeling/configs/ddp.yaml -m model_card speed training ... --variants plain
+    accelerate launch --config_file modeling/configs/ddp.yaml -m model_card speed training ...
 
 Each variant trains some steps with the settings of ``train_dream_sft.yaml`` (and what the variant changes).
 Random weights take the time of trained ones; what is learnt means nothing. The file named by ``--shape``

@@ -35,10 +35,14 @@ HEADER = {"data_sha256": "abc", "sentences": 1, "setting": "x"}
 
 
 def test_they_come_back(tmp_path: Path) -> None:
-    path = unit_path(folder("mini", "f" * 64, tmp_path), "aligned-t1", BENCHMARK, None)
+    path = unit_path(
+        folder("mini", "f" * 64, tmp_path, dtype="float32", device="cpu"), "aligned-t1", BENCHMARK, None
+    )
     save(path, Prediction(HEADER, [[ANSWER]]))
     kept = load(path, BENCHMARK, None)
-    assert path.relative_to(tmp_path).as_posix() == "mini-ffffffffffff/test/aligned-t1/crossner_ai.json.gz"
+    assert path.relative_to(tmp_path).as_posix() == (
+        "mini-ffffffffffff-float32-cpu/test/aligned-t1/crossner_ai.json.gz"
+    )
     assert kept.final[0].invented == ANSWER.invented
     assert [(e.start, e.end, e.text, e.label) for e in kept.final[0].entities] == [
         (0, 3, "Ann", "person"),
@@ -70,7 +74,7 @@ def test_other_data_is_refused(tmp_path: Path, header: dict, limit: int | None, 
 def test_baselines_are_found_by_name(tmp_path: Path) -> None:
     own = baseline_folder("Universal-NER/UniNER-7B-type", tmp_path)
     save(unit_path(own, BASELINE, BENCHMARK, 5), Prediction(HEADER, [[ANSWER]]))
-    folder("mini", None, tmp_path).mkdir()
+    folder("mini", "abc", tmp_path, dtype="bfloat16", device="cuda").mkdir()
     assert baselines(tmp_path) == {"uniner-7b-type": own}
     assert baselines(tmp_path / "none") == {}
 
@@ -110,6 +114,12 @@ def test_settings_have_names_of_their_own() -> None:
             {"remasking": True},
             {"algorithm": "entropy"},
             {"misc": True},
+            {"adaptive": "entropy", "bound": 8.0},
+            {"adaptive": "entropy", "bound": 2.0},
+            {"outside_bias": -1.0},
+            {"outside_bias": 1.0},
+            {"pad_penalty": 5.0},
+            {"fit_canvas": False},
             {"answers": "steps"},
             {"temperature": 1.0, "answers": "samples"},
         )
@@ -117,6 +127,13 @@ def test_settings_have_names_of_their_own() -> None:
     assert len({s.slug for s in many}) == len({s.name for s in many}) == len(many)
     assert Setting("completion", "plain", 8).slug == "completion-plain-t8"
     assert Setting("aligned", remasking=True).options() == {"remasking": True}
+    assert Setting("aligned", steps=4, adaptive="entropy", bound=8.0).name == "aligned, entropy 8, T<=4"
+    assert Setting("aligned", steps=4, adaptive="entropy", bound=8.0).options() == {
+        "adaptive": "entropy",
+        "entropy_bound": 8.0,
+    }
+    with pytest.raises(ValueError, match="a bound of 1 needs an adaptive rule"):
+        Setting("aligned", bound=1.0)
     with pytest.raises(ValueError, match="temperature above 0"):
         Setting("aligned", answers="samples")
     with pytest.raises(ValueError, match="answers must be one of"):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 
 from dataset_builder.benchmarks import BENCHMARKS
-from model_card.experiments.integrations import differing, main
+from model_card.__main__ import main
+from model_card.experiments.integrations import differing
 
 
 def test_samples_of_all_test_sets_agree(shared, tmp_path, capsys):
-    output = tmp_path / "integrations.json"
-    arguments = ["--data", str(shared / "data" / "benchmarks"), "--limit", "6", "--output", str(output)]
-    assert main(arguments) == 0, capsys.readouterr().out
-    results = json.loads(output.read_text())["results"]
+    arguments = ["--data", str(shared / "data" / "benchmarks"), "--limit", "6", "--results", str(tmp_path)]
+    assert main(["experiment", "integrations", *arguments]) == 0, capsys.readouterr().out
+    results = json.loads((tmp_path / "integrations.json").read_text())["results"]
     assert list(results) == list(BENCHMARKS)
     assert sum(entry["entities"] for entry in results.values()) > 20
     for entry in results.values():

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from dataset_builder.mix.sources import PILE, SOURCES
-from model_card.experiments.recipe_rows import ROWS, merged, variant
-from model_card.experiments.training_rows import DIALOGUES, TECHNICAL
-from model_card.figures.recipe import recipe_table
+from model_card.experiments.recipe import variant
+from model_card.experiments.rows import training_rows
+from model_card.figures.recipe import recipe
 from modeling.training.rows import load_rows
 
-BY_SLUG = {row.slug: row for row in ROWS}
+ROWS = {row.name: row for row in training_rows()}
 NAMES = [source.name for source in (PILE, *SOURCES)]
 
 
@@ -34,9 +34,9 @@ def mix(tmp_path: Path) -> Path:
     return folder
 
 
-def loaded(mix: Path, slug: str, folder: Path) -> tuple[dict[str, float], dict[str, Any], list[str]]:
+def loaded(mix: Path, name: str, folder: Path) -> tuple[dict[str, float], dict[str, Any], list[str]]:
     """Return what training reads of a row's mix: the weight of each source, inventories, further flags."""
-    _, data, *flags = variant(mix, BY_SLUG[slug], folder)
+    _, data, *flags = variant(mix, ROWS[name], folder)
     only = flags[1:] if flags[:1] == ["--sources"] else None
     rows = load_rows(data, only=only)
     names = rows.splits["train"]["source"]
@@ -45,38 +45,41 @@ def loaded(mix: Path, slug: str, folder: Path) -> tuple[dict[str, float], dict[s
 
 
 def test_a_row_changes_what_it_says_and_nothing_else(mix: Path, tmp_path: Path) -> None:
-    plain, inventories, flags = loaded(mix, "new", tmp_path / "new")
+    plain, inventories, flags = loaded(mix, "the mix as it is", tmp_path / "new")
     assert plain == dict.fromkeys(NAMES, 1.0)
     assert flags == []
-    heavier, _, _ = loaded(mix, "heavier", tmp_path / "heavier")
+    heavier, _, _ = loaded(mix, "Few-NERD and MultiCoNER twice as often", tmp_path / "heavier")
     assert {n for n in NAMES if heavier[n] == 2.0} == {
         "fewnerd_inter_dev",
         "fewnerd_inter_test",
         "multiconer2_en",
     }
-    _, coarse, _ = loaded(mix, "coarse", tmp_path / "coarse")
+    _, coarse, _ = loaded(mix, "no coarse names for Pile-NER's and WebNLG's types", tmp_path / "coarse")
     assert {n for n in NAMES if coarse[n] != inventories[n]} == {"pile_ner", "webnlg_distant"}
     assert not coarse["pile_ner"].coarse
-    assert set(loaded(mix, "pile", tmp_path / "pile")[0]) == {"pile_ner"}
-    assert loaded(mix, "both01", tmp_path / "both")[2] == ["--both_rate", "0.1"]
+    assert set(loaded(mix, "Pile-NER alone", tmp_path / "pile")[0]) == {"pile_ner"}
+    assert loaded(mix, "coarse asked beside fine a quarter as often", tmp_path / "both")[2] == [
+        "--both_rate",
+        "0.1",
+    ]
 
 
-@pytest.mark.parametrize(("slug", "left_out"), [("nodial", DIALOGUES), ("notech", TECHNICAL)])
-def test_sets_are_left_out_by_name(mix: Path, tmp_path: Path, slug: str, left_out: frozenset[str]) -> None:
+@pytest.mark.parametrize("name", ["without dialogues", "without biomedical and technical sets"])
+def test_sets_are_left_out_by_name(mix: Path, tmp_path: Path, name: str) -> None:
+    left_out = set(ROWS[name].without)
     assert left_out < set(NAMES)
-    assert set(loaded(mix, slug, tmp_path / slug)[0]) == set(NAMES) - left_out
+    assert set(loaded(mix, name, tmp_path / "own")[0]) == set(NAMES) - left_out
 
 
-def report(f1: float, data: str = "a") -> dict[str, Any]:
-    scores = {"crossner_ai": {"f1": f1}, "crossner_music": {"f1": f1 + 0.1}}
-    return {"results": {"aligned, T=1": scores}, "weights_sha256": "w", "data_sha256": {"crossner_ai": data}}
+def test_the_table_has_each_row_with_its_difference(tmp_path: Path) -> None:
+    def row(f1: float) -> dict[str, Any]:
+        return {"sets": {"crossner_ai": f1, "crossner_music": f1 + 0.1}, "mean": f1 + 0.05}
 
-
-def test_the_table_has_each_row_with_its_difference() -> None:
-    found = merged({"the mix as it is": report(0.5), "Pile-NER alone": report(0.4)}, report(0.45))
-    assert found["the mix as it is"]["mean"] == pytest.approx(0.55)
-    markdown = recipe_table({"steps": 120, "results": found})
+    found = {"before": row(0.45), "the mix as it is": row(0.5), "Pile-NER alone": row(0.4)}
+    versions = {"torch": "1", "transformers": "2"}
+    scored = {"date": "2026-01-01", "hardware": "a machine", "command": "a command", "versions": versions}
+    report = {"identity": {"steps": 120}, "scored": scored, "results": found}
+    (tmp_path / "recipe.json").write_text(json.dumps(report), encoding="utf-8")
+    markdown = recipe(tmp_path)
     assert "| the mix as it is | 50.0 | 60.0 | **55.0** |  |" in markdown
     assert "| Pile-NER alone | 40.0 | 50.0 | **45.0** | -10.0 |" in markdown
-    with pytest.raises(ValueError, match="other data"):
-        merged({"the mix as it is": report(0.5, "b")}, report(0.45))

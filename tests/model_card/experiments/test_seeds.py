@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from dataset_builder.benchmarks import BENCHMARKS
+from model_card.__main__ import main
 from model_card.evidence.provenance import weights_sha256
 from model_card.evidence.results import RESULTS, ROOT, read
-from model_card.experiments.seeds import OWN, main, merged
+from model_card.experiments.seeds import OWN, merged
 from model_card.experiments.size import weight_bytes
 
 SHIPPED = "b"
@@ -32,7 +33,7 @@ def test_mean_and_spread_by_hand() -> None:
     runs = [report("a", [0.4] * 7), report(SHIPPED, [0.5] * 7), report("c", [0.6] * 6 + [0.9])]
     found = merged(runs, SHIPPED)
     assert found["shipped"] == 1
-    row = found["results"]["aligned, T=1"]
+    row = found["settings"]["aligned, T=1"]
     assert row["sets"][BENCHMARKS[0]]["mean"] == pytest.approx(0.5)
     assert row["sets"][BENCHMARKS[0]]["sd"] == pytest.approx(0.1)
     assert row["sets"][BENCHMARKS[0]]["intervals"][1] == pytest.approx([0.49, 0.51])
@@ -66,9 +67,10 @@ def test_the_command_writes_the_report(tmp_path: Path, capsys) -> None:
     for name, weights in (("0", "a"), ("1", shipped)):
         (tmp_path / f"{name}.json").write_text(json.dumps(report(weights, [0.5] * 7)), encoding="utf-8")
     files = [str(tmp_path / f"{n}.json") for n in range(2)]
-    assert main([*files, "--output", str(tmp_path / "out.json")]) == 0
-    assert "50.0 +- 0.0" in capsys.readouterr().out
-    assert main([files[0], str(tmp_path / "no.json"), "--output", str(tmp_path / "out.json")]) == 2
+    command = ["experiment", "seeds", "--results", str(tmp_path), "--reports"]
+    assert main([*command, *files]) == 0
+    assert "**50.0 ± 0.0**" in capsys.readouterr().out
+    assert main([*command, files[0], str(tmp_path / "no.json")]) == 1
     assert "no.json" in capsys.readouterr().err
 
 

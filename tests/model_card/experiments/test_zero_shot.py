@@ -8,12 +8,12 @@ import pytest
 
 from dataset_builder.benchmarks import load_benchmark
 from metric.entity_f1.scorer import score_entities
+from model_card.__main__ import main
 from model_card.evidence.predictor import Predictor
 from model_card.evidence.results import read
 from model_card.evidence.setting import Setting
 from model_card.experiments import zero_shot
-from model_card.experiments.zero_shot import main, overlaps_of, scores_of
-from model_card.figures import zero_shot as tables
+from model_card.experiments.zero_shot import overlaps_of, scores_of
 
 SET = "mit_restaurant"
 
@@ -67,44 +67,28 @@ def test_what_is_seen_is_scored_apart(mix: Path, shared: Path, tmp_path: Path) -
 
 
 def test_the_command_writes_what_the_table_shows(
-    mix: Path,
-    shared: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    mix: Path, shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = ["--data", str(shared / "data" / "benchmarks"), "--only", SET]
-    out = tmp_path / "results" / f"{zero_shot.NAME}.json"
-    assert (
-        main(
-            [
-                "--mix",
-                str(mix),
-                *data,
-                "--output",
-                str(out),
-                "--model",
-                "mini",
-                "--limit",
-                "5",
-                "--runs",
-                str(tmp_path / "runs"),
-            ]
-        )
-        == 0
-    )
-    assert "types not seen: " in capsys.readouterr().out
-    report = read(out.parent, zero_shot.NAME)
+    data = ["--data", str(shared / "data" / "benchmarks"), "--only", SET, "--limit", "5"]
+    folder = tmp_path / "results"
+    command = [
+        "experiment",
+        zero_shot.NAME,
+        *data,
+        "--runs",
+        str(tmp_path / "runs"),
+        "--results",
+        str(folder),
+    ]
+    assert main([*command, "--mix", str(mix)]) == 0
+    shown = capsys.readouterr().out
+    report = read(folder, zero_shot.NAME)
     assert report is not None
-    assert set(report["sets"]) == set(report["scores"]["sets"]) == {SET}
-    monkeypatch.setattr(tables, "RESULTS", out.parent)
-    shown = tables.zero_shot(out.parent)
-    own = report["sets"][SET]
+    assert set(report["results"]["sets"]) == set(report["results"]["scores"]) == {SET}
+    own = report["results"]["sets"][SET]
     assert f"| Restaurant | {own['sentences']:,} | {own['exact']:,} (and" in shown
     assert f"{len(own['types_unseen'])} of {own['types']}: {own['types_unseen'][0]}" in shown
     assert "F1, types never seen" in shown
-    assert report["command"] in shown
-    monkeypatch.setattr(tables, "RESULTS", tmp_path)
-    assert "Not measured yet" in tables.zero_shot(tmp_path)
-    assert main(["--mix", str(tmp_path), *data]) == 2
+    assert report["scored"]["command"] in shown
+    assert main([*command, "--mix", str(tmp_path)]) == 1
     assert "give the folder that dataset_builder.mix wrote" in capsys.readouterr().err

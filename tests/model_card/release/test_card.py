@@ -10,8 +10,9 @@ from huggingface_hub import ModelCard
 from dataset_builder.benchmarks import BENCHMARKS
 from model_card.evidence.criteria import MET, NOT_MEASURED, NOT_MET, UNINER, check
 from model_card.evidence.results import results_folder
+from model_card.figures.animation import content, draw
 from model_card.figures.plots import COLOURS, GROUNDS, INK
-from model_card.figures.registry import IMAGES, TABLES
+from model_card.figures.registry import IMAGES, tables
 from model_card.figures.render import render
 from model_card.release.card import TEMPLATES, card, card_folder
 
@@ -21,6 +22,8 @@ NO_FIGURES = re.compile(
     r"\bF1\b|\bT=\d\b|95%|CC BY-NC 4\.0|Apache-2\.0|H100 80GB|6 layers x 384|7B\b|ACL 2023|L6-v2|v0-Base"
     r"|bf16|card_f1|Restaurant8k|apache-2\.0"
 )
+
+FROM_FILES = ("mini-latency", "mini-training", "mini-mix")  # of results that are the embedded model's alone
 
 
 def score(value: float) -> dict:
@@ -43,7 +46,7 @@ def write_main(folder: Path, value: float, gain: float = 0.01, limit: int | None
     steps |= {"sets": dict.fromkeys(BENCHMARKS, change), "better_on": 7 if gain > 0 else 0}
     steps |= {"better_beyond_chance_on": 7 if gain > 0 else 0}
     results = {"headline": "aligned, T=1", "settings": {"aligned, T=1": row}, "steps": {"aligned": steps}}
-    scored = {"command": "python -m model_card.experiments.main", "date": "2026-01-01"}
+    scored = {"command": "python -m model_card experiment main", "date": "2026-01-01"}
     report = {"limit": limit, "scored": scored, "predicted": [], "results": {**results, "baselines": {}}}
     folder.mkdir(exist_ok=True)
     (folder / "main.json").write_text(json.dumps(report), encoding="utf-8")
@@ -57,16 +60,14 @@ def test_templates_hold_no_figure() -> None:
 
 def test_every_table_and_picture_stands_in_the_card_once() -> None:
     named = re.findall(r"<!-- figures: ([\w-]+) -->", (TEMPLATES / "mini.md").read_text(encoding="utf-8"))
-    assert sorted(named) == sorted(
-        [*TABLES, *IMAGES, "mini-latency", "mini-training", "mini-mix", "recipe-rows"]
-    )
+    assert sorted(named) == sorted([*(tables().keys() - {"denoising", "integrations"}), *IMAGES, *FROM_FILES])
 
 
 def test_without_results_everything_is_not_measured(tmp_path: Path) -> None:
     text = card("org/diffusion-ner-zero", tmp_path)
     assert ModelCard(text).data.base_model == "Dream-org/Dream-v0-Base-7B"
     assert ModelCard(text).data.eval_results is None
-    assert text.count("Not measured yet: `python -m model_card.experiments.") >= 8
+    assert text.count("Not measured yet: `python -m model_card experiment ") >= 8
     assert "| aligned" not in text
     assert {criterion.status for criterion in check(tmp_path)} == {NOT_MEASURED}
 
@@ -134,4 +135,28 @@ def test_the_committed_card_is_what_the_results_say() -> None:
     if not (results / "main.json").is_file():
         pytest.skip("the evidence for the embedded model is not measured yet: make evidence")
     committed = (card_folder("mini") / "README.md").read_text(encoding="utf-8")
-    assert committed == card("mini", results), "the card is stale: run python -m model_card.build"
+    assert committed == card("mini", results), "the card is stale: run python -m model_card card"
+
+
+def test_a_canvas_that_grew_is_drawn_with_its_last_words(tmp_path: Path) -> None:
+    """Fault: the labels of the first step were set on the places of the last."""
+    steps = [denoising_step(1, 4), denoising_step(2, 8)]
+    results = {"padding": "<|endoftext|>", "canvases": {"completion": steps}}
+    (tmp_path / "denoising.json").write_text(json.dumps({"results": results}), encoding="utf-8")
+    figure, animation = draw(tmp_path, tmp_path / "card")
+    assert figure.stat().st_size > 2000
+    assert animation.stat().st_size > 2000
+
+
+@pytest.mark.parametrize("padding", ["[PAD]", "<|endoftext|>"])
+def test_padding_is_no_content(padding: str) -> None:
+    steps = [denoising_step(1, 8, padding)]
+    assert content(steps, padding) == 5  # three slots of an answer, and two behind it
+    assert content(steps, "something else") == 8
+
+
+def denoising_step(number: int, slots: int, padding: str = "<|endoftext|>") -> dict:
+    """A step of a completion canvas with three slots of an answer."""
+    symbols = ["person", ":", "Ann"] + [padding] * (slots - 3)
+    shown = [{"text": "", "symbol": s, "revealed": True, "confidence": 0.5} for s in symbols]
+    return {"step": number, "steps": 2, "slots": shown, "entities": [{"label": "person", "text": "Ann"}]}

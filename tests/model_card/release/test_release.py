@@ -21,7 +21,7 @@ from model_card.release.__main__ import main
 from model_card.release.artefact import KINDS, Artefact
 from model_card.release.assembly import AssemblyError, Sources, assemble
 from model_card.release.bundle import MODELING, BundleError, check_imports, flat_modules, write_bundle
-from model_card.release.cards import mini_card
+from model_card.release.card import mini_card
 from model_card.release.validation import problems
 
 MINI = MODELING / "mini"

@@ -12,12 +12,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model_card.__main__ import main
 from model_card.figures import speed
 from model_card.speed import dream as speed_dream
-from model_card.speed.__main__ import main, summary
 from model_card.speed.cpu import DEBERTA_V3_SMALL, GLINER, WHAT_CPU, compare
 from model_card.speed.cuda import NOT_REPLAYED, REPLAYED, TINY, Bench, Work, batches, dream_network
 from model_card.speed.dream import Measurement, read_vllm
+from model_card.speed.extraction import summary
 from model_card.speed.replay import Sentence, load_replay, read_forwards, replay
 from modeling import EntityExtractor, load_tokenizer
 from modeling.custom_generate.task import Task
@@ -206,11 +207,20 @@ def test_the_embedded_default_beside_gliner(replay_file: Path) -> None:
 def test_missing_files_are_errors_and_no_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--device", "cpu", "--replay", str(tmp_path / "none.json.gz")]) == 2
+    assert main(["speed", "--device", "cpu", "--replay", str(tmp_path / "none.json.gz")]) == 1
     assert "error:" in capsys.readouterr().err
     empty = tmp_path / "empty.json.gz"
     with gzip.open(empty, "wt") as file:
         file.write("{}")
-    command = ["--device", "cpu", "--tiny", "--replay", str(empty), "--forwards", str(tmp_path / "none.json")]
-    assert main(command) == 2
+    command = [
+        "speed",
+        "--device",
+        "cpu",
+        "--tiny",
+        "--replay",
+        str(empty),
+        "--forwards",
+        str(tmp_path / "none.json"),
+    ]
+    assert main(command) == 1
     assert "none.json" in capsys.readouterr().err

@@ -11,8 +11,9 @@ from datasets import Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from trl import ModelConfig
 
+from model_card.__main__ import main
 from model_card.speed.shape import DREAM_7B, LORA_TARGETS
-from model_card.speed.training import EPOCHS, PASSAGES, build, extrapolation, main, operations
+from model_card.speed.training import EPOCHS, PASSAGES, build, extrapolation, operations
 from modeling.custom_generate.settings import DiffusionSettings
 from modeling.training.batch import TrainingBatch
 from modeling.training.collator import CompletionCollator
@@ -66,7 +67,7 @@ def test_a_rehearsal_measures_a_variant(shared: Path, tmp_path: Path) -> None:
     command = ["--tokenizer", str(shared / "tokenizers/dream"), "--rows", str(tmp_path / "rows.jsonl")]
     command += ["--shape", str(tmp_path / "shape.json"), "--output", str(tmp_path / "out.json")]
     sizes = ["--steps", "1", "--warmup", "1", "--batch-size", "1", "--accumulation", "1"]
-    assert main([*command, *sizes, "--variants", "plain"]) == 0
+    assert main(["speed", "training", *command, *sizes, "--variants", "plain"]) == 0
     report = json.loads((tmp_path / "out.json").read_text())
     found = report["variants"]["plain"]
     assert found["steps"] == 1
