@@ -12,8 +12,8 @@ def cost(folder: Path) -> str:
     report = read(folder, "energy")
     if report is None:
         return (
-            "Energy: not measured yet (`python -m model_card speed energy --name NAME --output FILE -- COMMAND` "
-            "measures any command on an NVIDIA GPU)."
+            "Energy: not measured yet (`python -m model_card speed energy --name NAME --output FILE "
+            "-- COMMAND` measures any command on an NVIDIA GPU)."
         )
     lines = []
     for name, run in report["runs"].items():
