@@ -109,11 +109,14 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--outside-bias", type=float, help="added to the logit of O; default: the model's")
     parser.add_argument("--pad-penalty", type=float, default=0.0)
     parser.add_argument("--quantize", choices=["int8"], help="the encoder in 8-bit integers (CPU)")
+    parser.add_argument("--latency", help=argparse.SUPPRESS)  # a command of its own now
     add_output(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate every setting that the flags name; what the output holds already is kept."""
+    if args.latency is not None:
+        raise UsageError(f"--latency is now: python -m model_card speed latency --sentences {args.latency}")
     rule, bound = _rule(args.adaptive)
     names = [n for n in args.only or BENCHMARKS if args.split in source_of(n).sizes]
     benchmarks = [load_benchmark(name, args.split, args.data) for name in names]

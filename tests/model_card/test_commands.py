@@ -52,6 +52,8 @@ def test_wrong_use_ends_with_two_and_a_failure_with_one(capsys: pytest.CaptureFi
     assert "error: there is no command 'nonsense'" in capsys.readouterr().err
     assert main(["experiment", "nonsense"]) == 2
     assert main(["evaluate", "--adaptive", "luck", "1"]) == 2
+    assert main(["evaluate", "--latency", "60"]) == 2
+    assert "python -m model_card speed latency --sentences 60" in capsys.readouterr().err
     assert main(["evaluate", "--model", "./nowhere"]) == 1
     error = capsys.readouterr().err
     assert "error: there is no model folder './nowhere'" in error

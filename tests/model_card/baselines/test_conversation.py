@@ -8,8 +8,8 @@ import pytest
 
 from dataset_builder.benchmark_queries import load_uniner_queries
 from dataset_builder.benchmarks import SOURCES, load_benchmark
+from model_card.__main__ import main
 from model_card.baselines.conversation import answer, parse, prompt, question, questions
-from model_card.baselines.run import main as run_baseline
 from model_card.baselines.systems import gliner_answer
 
 
@@ -96,13 +96,13 @@ def test_the_whole_path_scores_a_model_that_knows_the_answers(
         str(tmp_path / "runs"),
     ]
     report = tmp_path / "path.json"
-    assert run_baseline([*command, "--device", "cpu", "--path-test", str(report)]) == 0
+    assert main(["baseline", *command, "--device", "cpu", "--path-test", str(report)]) == 0
     scores = json.loads(report.read_text(encoding="utf-8"))
     assert scores["what"] == "path test, no evidence of quality"
     own = scores["sets"]["mit_restaurant"]
     assert (own["queries"], own["unreadable"], own["strict"]["f1"], own["uniner"]["f1"]) == (8, 0, 1.0, 1.0)
     capsys.readouterr()
-    assert run_baseline(command) == 0
+    assert main(["baseline", *command]) == 0
     assert "0 sets answered, 1 kept" in capsys.readouterr().out
 
 
@@ -110,7 +110,7 @@ def test_a_missing_engine_names_the_way_out(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["--data", str(data), "--only", "mit_restaurant", "--limit", "1", "--runs", str(tmp_path)]
-    assert run_baseline(["--system", "uniner", *command]) == 2
+    assert main(["baseline", "--system", "uniner", *command]) == 1
     assert "requirements-vllm.txt" in capsys.readouterr().err
-    assert run_baseline(["--system", "gliner", *command]) == 2
+    assert main(["baseline", "--system", "gliner", *command]) == 1
     assert "requirements-gliner.txt" in capsys.readouterr().err
