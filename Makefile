@@ -1,7 +1,10 @@
 # Everything runs in .venv, which the first target that needs it makes. Another interpreter: make demo PYTHON=python3.12
+# Packages have the versions of constraints.txt; CONSTRAINTS= takes the newest that requirements.txt allows.
 PYTHON ?= python3
 VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
 RUN = $(VENV)/bin/python
+INSTALL = $(RUN) -m pip install --disable-pip-version-check -q $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 
 # The demo's sentences come from no data set.
 DEMO_LABELS = person, organization, location, disease, medication, software, book, award
@@ -13,7 +16,7 @@ DEMO_TEXTS = \
 	"It rained all afternoon, so we stayed at home."
 
 .DEFAULT_GOAL := help
-.PHONY: help demo space data train train-smoke eval unique speed paper evidence test lint types
+.PHONY: help demo space data train train-smoke eval unique speed paper evidence test lint types constraints drift
 
 help:  ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*  ## ' $(MAKEFILE_LIST) | sed 's/:.*  ## /\t/' | expand -t 16
@@ -68,23 +71,34 @@ lint: $(VENV)/.dev  ## check style and formatting
 types: $(VENV)/.dev  ## check the type hints
 	$(RUN) -m mypy
 
+constraints:  ## pin in constraints.txt the newest versions that the requirements allow
+	rm -rf .venv-newest
+	$(MAKE) --no-print-directory VENV=.venv-newest CONSTRAINTS= .venv-newest/.dev
+	.venv-newest/bin/python -m tests.versions > constraints.txt
+
+drift:  ## run the suite on the newest versions that the requirements allow, in an environment of its own
+	rm -rf .venv-newest
+	$(MAKE) --no-print-directory VENV=.venv-newest CONSTRAINTS= .venv-newest/.dev
+	.venv-newest/bin/python -m pytest -n 2
+	.venv-newest/bin/python -m tests.versions --json model_card/results/drift.json
+
 # Stamps: an environment is installed again only when its requirements change.
 $(VENV)/bin/pip:
 	@$(PYTHON) -m venv $(VENV) || { echo "cannot make $(VENV): install Python's venv module (Debian: python3-venv)" \
 		"or name another interpreter, for example PYTHON=python3.12" >&2; exit 1; }
 
-$(VENV)/.use: requirements.txt | $(VENV)/bin/pip
-	$(RUN) -m pip install --disable-pip-version-check -q -r requirements.txt
+$(VENV)/.use: requirements.txt $(CONSTRAINTS) | $(VENV)/bin/pip
+	$(INSTALL) -r requirements.txt
 	@touch $@
 
-$(VENV)/.space: requirements-space.txt requirements.txt | $(VENV)/bin/pip
-	$(RUN) -m pip install --disable-pip-version-check -q -r requirements-space.txt
+$(VENV)/.space: requirements-space.txt requirements.txt $(CONSTRAINTS) | $(VENV)/bin/pip
+	$(INSTALL) -r requirements-space.txt
 	@touch $@ $(VENV)/.use
 
-$(VENV)/.evidence: requirements-evidence.txt requirements.txt | $(VENV)/bin/pip
-	$(RUN) -m pip install --disable-pip-version-check -q -r requirements-evidence.txt
+$(VENV)/.evidence: requirements-evidence.txt requirements.txt $(CONSTRAINTS) | $(VENV)/bin/pip
+	$(INSTALL) -r requirements-evidence.txt
 	@touch $@ $(VENV)/.use
 
-$(VENV)/.dev: requirements-dev.txt requirements-evidence.txt requirements-ray.txt requirements-space.txt requirements.txt | $(VENV)/bin/pip
-	$(RUN) -m pip install --disable-pip-version-check -q -r requirements-dev.txt
+$(VENV)/.dev: requirements-dev.txt requirements-evidence.txt requirements-ray.txt requirements-space.txt requirements.txt $(CONSTRAINTS) | $(VENV)/bin/pip
+	$(INSTALL) -r requirements-dev.txt
 	@touch $@ $(VENV)/.space $(VENV)/.evidence $(VENV)/.use

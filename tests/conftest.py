@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.deprecations import raise_for_our_calls
+
 # Before any import of the libraries that read them. Subprocesses inherit them.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -27,3 +29,16 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference data in {folder}: set DIFFUSION_NER_SHARED to its folder")
     return folder
+
+
+_GUARD = raise_for_our_calls()
+
+
+def pytest_configure() -> None:
+    """Let a call of ours that a library announces to remove fail, from the first import of a test on."""
+    next(_GUARD)
+
+
+def pytest_unconfigure() -> None:
+    """Take the guard away."""
+    _GUARD.close()

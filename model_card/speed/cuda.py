@@ -15,7 +15,7 @@ from model_card.evidence.timing import latency
 from model_card.speed.replay import Sentence, replay
 from model_card.speed.shape import DREAM_7B
 from modeling import EntityExtractor
-from modeling.backbones.load import (
+from modeling.backbones.dream import (
     DREAM_FIRST_MARKER,
     DREAM_INSIDE,
     DREAM_OUTSIDE,

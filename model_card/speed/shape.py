@@ -26,7 +26,7 @@ from model_card.evidence.files import write_json
 from model_card.evidence.provenance import provenance
 from model_card.flags import add_output
 from modeling import EntityExtractor, load_model, load_tokenizer
-from modeling.backbones.load import dream_to_qwen2
+from modeling.backbones.dream import dream_to_qwen2
 from modeling.canvas.template import render_completion, render_prompt
 from modeling.custom_generate.generate import generate
 from modeling.custom_generate.settings import DiffusionSettings

@@ -28,9 +28,9 @@ from model_card.evidence.provenance import ROOT, provenance
 from model_card.flags import add_output
 from model_card.speed.shape import DREAM_7B
 from modeling import load_tokenizer
-from modeling.backbones.load import dream_to_qwen2
+from modeling.backbones.dream import dream_to_qwen2
 from modeling.custom_generate.settings import DiffusionSettings
-from modeling.training.arguments import DiffusionArguments
+from modeling.training.arguments import CHECKPOINTING, DiffusionArguments
 from modeling.training.rows import RunRows
 from modeling.training.run import RunArguments, make_trainer, with_adapter
 from modeling.training.sampler import DrawnCollator, GlobalBatchSampler
@@ -150,7 +150,8 @@ def measure(
     variant = VARIANTS[name]
     model.set_attn_implementation(variant.attention)
     if not variant.checkpointing:
-        model.gradient_checkpointing_disable()
+        disable = f"{CHECKPOINTING}_disable"
+        getattr(model, disable)()
     run_args, training, _ = recipe(args, variant)
     cuda = training.device.type == "cuda"
     if cuda:
@@ -256,7 +257,7 @@ def recipe(
         "load_best_model_at_end": False,
         "report_to": "none",
         "disable_tqdm": True,
-        "gradient_checkpointing": variant.checkpointing,
+        "checkpoint_layers": variant.checkpointing,
         "compile_layers": variant.compiled,
         "per_device_train_batch_size": args.batch_size,
         "gradient_accumulation_steps": args.accumulation,

@@ -1,8 +1,4 @@
-"""Load the networks: Dream as published, its native Qwen2 form, BERT-shaped ones, adapters and merged models.
-
-Dream-7B is ``Qwen2ForCausalLM`` with ``config.is_causal = False``: the same 339 state-dict keys, logits
-equal to the official code's. So no remote code runs: the config is converted, the weights are kept.
-"""
+"""Load the networks of the registry, adapters and merged models; no remote code runs."""
 
 import re
 from collections.abc import Iterator
@@ -14,18 +10,11 @@ import torch
 from peft import PeftModel, get_peft_model_state_dict
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from safetensors import SafetensorError, safe_open
-from transformers import (
-    BertConfig,
-    BertForMaskedLM,
-    GenerationConfig,
-    PreTrainedModel,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-)
+from transformers import GenerationConfig, PreTrainedModel
 
 from ..custom_generate.network import encoder_of
 from ..custom_generate.settings import DiffusionSettings
-from .pointer_bert import PointerBert, PointerBertConfig
+from .registry import backbone_of
 from .sources import base_of, file_of, read_json, resolve
 from .weights import (
     WEIGHTS,
@@ -37,34 +26,8 @@ from .weights import (
     weight_files,
 )
 
-DREAM_TYPES = ("Dream", "dream")
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-# Rows of Dream's padded vocabulary that no token uses: the symbols of its aligned canvas.
-DREAM_OUTSIDE, DREAM_INSIDE, DREAM_FIRST_MARKER, DREAM_ROWS = 151667, 151668, 151669, 152064
 _LAYER = re.compile(r"\.layers?\.\d+\.")
-# Fields of Dream's config that Qwen2 does not know or that say how remote code is found.
-_DREAM_ONLY = (
-    "auto_map",
-    "architectures",
-    "model_type",
-    "mask_token_id",
-    "pad_token_id",
-    "transformers_version",
-)
-
-
-def dream_to_qwen2(config: dict[str, Any]) -> Qwen2Config:
-    """Return the native config of a Dream config: Qwen2, bidirectional.
-
-    Args:
-        config: the content of Dream's ``config.json``.
-    """
-    kept = {key: value for key, value in config.items() if key not in _DREAM_ONLY}
-    kept.setdefault("tie_word_embeddings", False)
-    native = Qwen2Config(**{**kept, "pad_token_id": config.get("pad_token_id"), "is_causal": False})
-    native.architectures = ["Qwen2ForCausalLM"]
-    native.use_cache = True
-    return native
 
 
 def load_model(
@@ -142,37 +105,20 @@ def _load_network(
     revision: str | None,
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Return a full model and the diffusion settings of its architecture."""
-    kind = config.get("model_type")
+    try:
+        backbone = backbone_of(config)
+    except ValueError as error:
+        raise ValueError(f"{source!r} {error}") from None
+    if (problem := backbone.problem(config)) is not None:
+        raise ValueError(f"{source!r} {problem}")
     files = weight_files(source, revision)
-    architecture: Any
-    make: Any
-    if kind in DREAM_TYPES or kind == "qwen2":
-        if kind == "qwen2" and config.get("is_causal", True):
-            raise ValueError(
-                f"{source!r} is a causal Qwen2 model (its config does not say is_causal: false), not Dream; "
-                "give a Dream checkpoint, or set is_causal to false in config.json if it was trained so"
-            )
-        architecture = Qwen2ForCausalLM
-        make = dream_to_qwen2 if kind in DREAM_TYPES else Qwen2Config.from_dict
-        defaults = dream_settings(config)
-    elif kind == PointerBertConfig.model_type:
-        architecture, make = PointerBert, PointerBertConfig.from_dict
-        dtype, defaults = dtype or torch.float32, {}
-    elif kind == "bert":
-        architecture, make = BertForMaskedLM, BertConfig.from_dict
-        config = {**config, "is_decoder": True, "is_causal": False}
-        defaults = {"logits_shift": 0, "pad_token_id": config.get("pad_token_id", 0)}
-    else:
-        raise ValueError(
-            f"{source!r} has model_type {kind!r}; supported are 'Dream', 'qwen2' (with is_causal: false), "
-            f"'bert' and {PointerBertConfig.model_type!r}"
-        )
-    described = config_of(source, make, config)
-    skeleton = skeleton_of(source, architecture, described)
+    dtype = dtype or backbone.dtype
+    described = config_of(source, backbone.configure, config)
+    skeleton = skeleton_of(source, backbone.network, described)
     if Path(source).is_dir():
         check_stored(source, files, skeleton)
     try:
-        model, loading = architecture.from_pretrained(
+        model, loading = backbone.network.from_pretrained(
             source,
             config=described,
             dtype=dtype or "auto",
@@ -196,7 +142,7 @@ def _load_network(
             f"{source!r} has weights of layers that its config.json does not describe, for example "
             f"{beyond[0]!r:.120}; config and weights are of different models: download both"
         )
-    return model, defaults
+    return model, backbone.settings(config)
 
 
 def _load_adapter(
@@ -285,28 +231,6 @@ def _settle(model: Any, source: str, revision: str | None, defaults: dict[str, A
             bos_token_id=model.config.bos_token_id, eos_token_id=model.config.eos_token_id
         )
     settings.apply(model)
-
-
-def dream_settings(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of DiffusionSettings that a Dream config fixes, None where it names no token.
-
-    Args:
-        config: the content of Dream's ``config.json``.
-    """
-    settings = {
-        "mask_token_id": config.get("mask_token_id"),
-        "pad_token_id": config.get("pad_token_id", config.get("eos_token_id")),
-        "logits_shift": 1,
-        "prompt_attention": "full",
-    }
-    if config.get("vocab_size", 0) >= DREAM_ROWS:
-        settings |= {
-            "outside_token_id": DREAM_OUTSIDE,
-            "inside_token_id": DREAM_INSIDE,
-            "first_marker_id": DREAM_FIRST_MARKER,
-            "max_markers": DREAM_ROWS - DREAM_FIRST_MARKER,
-        }
-    return settings
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from huggingface_hub import HfApi, hf_hub_download
 from safetensors import SafetensorError, safe_open
 from transformers import GenerationConfig, Qwen2ForCausalLM
 
-from ..backbones.load import DREAM_TYPES, dream_settings, dream_to_qwen2
+from ..backbones.dream import DREAM_TYPES, dream_settings, dream_to_qwen2
 from ..backbones.sources import read_json, resolve
 from ..backbones.tokenizer import load_tokenizer
 from ..custom_generate.settings import DiffusionSettings

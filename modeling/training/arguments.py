@@ -10,6 +10,13 @@ from .loss import DiffusionLoss
 from .masking import MASKS
 from .schedule import MIN_RATE, SCHEDULES, make_schedule
 
+# transformers' own argument; newer releases call it by the first name.
+CHECKPOINTING = next(
+    name
+    for name in ("activation_checkpointing", "gradient_checkpointing")
+    if name in TrainingArguments.__dataclass_fields__
+)
+
 
 @dataclass
 class DiffusionArguments(TrainingArguments):
@@ -79,6 +86,13 @@ class DiffusionArguments(TrainingArguments):
         default=0,
         metadata={"help": "Token budget of a batch on one device; 0 takes per_device_train_batch_size rows."},
     )
+    checkpoint_layers: bool = field(
+        default=False,
+        metadata={
+            "help": "Compute each layer's activations again in the backward pass: less memory, slower "
+            "(transformers' activation checkpointing)."
+        },
+    )
     compile_layers: bool = field(
         default=False, metadata={"help": "Compile each layer of the network with torch.compile."}
     )
@@ -105,6 +119,8 @@ class DiffusionArguments(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
+        if self.checkpoint_layers:
+            setattr(self, CHECKPOINTING, True)
         super().__post_init__()
         self.loss()  # checks the objective's settings
         if self.tokens_per_batch < 0:

@@ -30,6 +30,20 @@ def smoke(folder: Path, steps: int, least: float = F1) -> str:
     Raises:
         RuntimeError: the loss did not fall, or the saved network extracts worse than an F1 of ``least``.
     """
+    train(folder, steps)
+    log = json.loads((folder / "model/training_log.json").read_text(encoding="utf-8"))
+    losses = [entry["loss"] for entry in log["history"] if "loss" in entry]
+    first, last = (sum(part) / 2 for part in (losses[:2], losses[-2:]))
+    if last > FALL * first:
+        raise RuntimeError(f"the loss did not fall: {first:.3f} at first, {last:.3f} at last")
+    score = f1_of(folder / "model")
+    if score < least:
+        raise RuntimeError(f"the saved network reaches an F1 of {score:.3f}, less than {least}")
+    return f"loss {first:.3f} -> {last:.3f}; F1 of the saved folder on new sentences {score:.3f}"
+
+
+def train(folder: Path, steps: int) -> None:
+    """Write rows and an encoder of the toy language into ``folder``, and train a network on them."""
     shutil.rmtree(folder, ignore_errors=True)
     data = write_mix(folder / "rows", train=1400, validation=42)
     encoder = save_encoder(folder / "encoder", toy_tokenizer())
@@ -55,15 +69,6 @@ def smoke(folder: Path, steps: int, least: float = F1) -> str:
     flags = [word for name, value in changes.items() for word in (f"--{name}", str(value))]
     parser = TrlParser([RunArguments, DiffusionArguments, ModelConfig])  # type: ignore[list-item]
     run(*parser.parse_args_and_config(["--config", str(CONFIG), *flags]))  # type: ignore[arg-type]
-    log = json.loads((folder / "model/training_log.json").read_text(encoding="utf-8"))
-    losses = [entry["loss"] for entry in log["history"] if "loss" in entry]
-    first, last = (sum(part) / 2 for part in (losses[:2], losses[-2:]))
-    if last > FALL * first:
-        raise RuntimeError(f"the loss did not fall: {first:.3f} at first, {last:.3f} at last")
-    score = f1_of(folder / "model")
-    if score < least:
-        raise RuntimeError(f"the saved network reaches an F1 of {score:.3f}, less than {least}")
-    return f"loss {first:.3f} -> {last:.3f}; F1 of the saved folder on new sentences {score:.3f}"
 
 
 def f1_of(model: Path) -> float:

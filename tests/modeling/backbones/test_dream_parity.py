@@ -23,10 +23,10 @@ TENSORS = dict[str, torch.Tensor]
 
 
 @pytest.fixture(scope="module")
-def reference(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TENSORS]:
+def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TENSORS]:
     """A folder as Dream is published, and what the official code made of it."""
     folder = tmp_path_factory.mktemp("dream")
-    with safe_open(shared / "fixtures/dream_reference_tiny.safetensors", "pt") as file:
+    with safe_open(REPOSITORY / "tests/fixtures/dream_tiny.safetensors", "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         config = json.loads(file.metadata()["meta"])["config"]
     weights = {name.removeprefix("weights."): t for name, t in tensors.items() if name.startswith("weights.")}

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from transformers import Qwen2ForCausalLM
 
 from modeling import load_model, load_tokenizer
-from modeling.backbones.load import DREAM_FIRST_MARKER, DREAM_ROWS, check_bidirectional, dream_to_qwen2
+from modeling.backbones.dream import DREAM_FIRST_MARKER, DREAM_ROWS, dream_to_qwen2
+from modeling.backbones.load import check_bidirectional
 from modeling.backbones.sources import read_json
 from modeling.custom_generate.settings import DiffusionSettings
 from tests.modeling.tiny import as_published, edit, tiny_bert, tiny_dream, tiny_pointer
@@ -98,7 +99,7 @@ def test_a_dream_of_full_size_names_the_symbols_of_its_aligned_canvas():
     native = dream_to_qwen2({**config, "hidden_size": 64, "rope_theta": 1e6})
     assert (native.model_type, native.is_causal, native.tie_word_embeddings) == ("qwen2", False, False)
     assert native.pad_token_id == 151643
-    from modeling.backbones.load import dream_settings
+    from modeling.backbones.dream import dream_settings
 
     settings = DiffusionSettings(**dream_settings(config))
     assert settings.has_aligned

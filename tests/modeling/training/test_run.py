@@ -74,7 +74,7 @@ def test_a_run_trains_lora_from_a_folder_of_rows(tokenizer, tmp_path):
     )
     metrics = run(
         RunArguments(data=str(data), max_length=192, canvas_length=64),
-        arguments(tmp_path / "out", max_steps=2, gradient_checkpointing=True, compile_layers=False),
+        arguments(tmp_path / "out", max_steps=2, checkpoint_layers=True, compile_layers=False),
         adapter,
     )
     assert metrics["train_loss"] > 0

@@ -1,0 +1,1 @@
+"""Ordinary documents, written for this project, on which the recogniser of open types is measured."""
