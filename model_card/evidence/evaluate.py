@@ -118,8 +118,6 @@ def run(args: argparse.Namespace) -> int:
     if args.latency is not None:
         raise UsageError(f"--latency is now: python -m model_card speed latency --sentences {args.latency}")
     rule, bound = _rule(args.adaptive)
-    names = [n for n in args.only or BENCHMARKS if args.split in source_of(n).sizes]
-    benchmarks = [load_benchmark(name, args.split, args.data) for name in names]
     predictor = Predictor(
         args.model,
         device=args.device,
@@ -127,6 +125,8 @@ def run(args: argparse.Namespace) -> int:
         quantize=args.quantize,
         revision=args.revision,
     )
+    names = [n for n in args.only or BENCHMARKS if args.split in source_of(n).sizes]
+    benchmarks = [load_benchmark(name, args.split, args.data) for name in names]
     extractor = predictor.extractor
     report = {
         "what": WHAT,

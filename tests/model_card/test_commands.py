@@ -34,7 +34,6 @@ def test_former_names_lead_to_commands() -> None:
 @pytest.mark.parametrize(
     ("module", "words"),
     [
-        ("model_card.build", "card"),
         ("model_card.speed", "speed"),
         ("model_card.experiments.size", "experiment size"),
     ],

@@ -34,9 +34,9 @@ def test_mean_and_spread_by_hand() -> None:
     found = merged(runs, SHIPPED)
     assert found["shipped"] == 1
     row = found["settings"]["aligned, T=1"]
-    assert row["sets"][BENCHMARKS[0]]["mean"] == pytest.approx(0.5)
-    assert row["sets"][BENCHMARKS[0]]["sd"] == pytest.approx(0.1)
-    assert row["sets"][BENCHMARKS[0]]["intervals"][1] == pytest.approx([0.49, 0.51])
+    assert row["sets"]["crossner_ai"]["mean"] == pytest.approx(0.5)
+    assert row["sets"]["crossner_ai"]["sd"] == pytest.approx(0.1)
+    assert row["sets"]["crossner_ai"]["intervals"][1] == pytest.approx([0.49, 0.51])
     assert row["mean"]["runs"] == pytest.approx([0.4, 0.5, 4.5 / 7])
 
 
