@@ -36,18 +36,19 @@ _LONG = [f"word{number}" for number in range(20)]
 
 
 @pytest.fixture
-def own_benchmarks(monkeypatch):
-    """The registry holds the two small sets that ``write_benchmarks`` writes."""
+def own_benchmarks():
+    """The registry holds the two small sets that ``write_benchmarks`` writes; its order comes back."""
+    kept = dict(SOURCES)
     own = {
         "crossner_ai": ("organisation programlang researcher misc", (3, 3)),
         "mit_movie": ("RATINGS_AVERAGE", (1, 1)),
     }
-    for name in list(SOURCES):
-        if name in own:
-            tags, size = own[name]
-            monkeypatch.setitem(SOURCES, name, replace(SOURCES[name], tags=tags, sizes={"test": size}))
-        else:
-            monkeypatch.delitem(SOURCES, name)
+    SOURCES.clear()
+    for name, (tags, size) in own.items():
+        SOURCES[name] = replace(kept[name], tags=tags, sizes={"test": size})
+    yield
+    SOURCES.clear()
+    SOURCES.update(kept)
 
 
 def benchmark_of(types, texts, mentions=()):
