@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from dataset_builder.benchmark import measure
 from dataset_builder.benchmarks import BENCHMARKS, MISC, Benchmark
 from model_card.evidence.evaluate import evaluate
 from model_card.evidence.files import read_json, write_json
@@ -74,6 +73,8 @@ def train(model: str, texts: Sequence[dict[str, Any]], folder: Path, seed: int, 
     Raises:
         subprocess.CalledProcessError: the run failed; it has said why.
     """
+    from dataset_builder.benchmark import measure  # only who fine-tunes needs psutil
+
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "train.jsonl"
     data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in texts), encoding="utf-8")
