@@ -45,21 +45,21 @@ train-smoke: $(VENV)/.use  ## train a tiny network on the CPU in a minute, and c
 	$(RUN) -m tests.modeling.smoke runs/smoke
 
 eval: $(VENV)/.use  ## phase 3: F1 on the seven benchmarks, in every reading (MODEL, DATA, LIMIT, DEVICE)
-	$(RUN) -m model_card.experiments.main $(MEASURE)
+	$(RUN) -m model_card experiment main $(MEASURE)
 
 unique: $(VENV)/.use  ## phase 4: what only diffusion can do: self-correction, uncertainty, denoising, hallucination
 	for name in self_correction uncertainty denoising hallucination; do \
-		$(RUN) -m model_card.experiments.$$name $(MEASURE) || exit 1; done
+		$(RUN) -m model_card experiment $$name $(MEASURE) || exit 1; done
 
 speed: $(VENV)/.use  ## phase 5: speed (REPLAY=FILE, DEVICE=cuda or cpu)
-	$(RUN) -m model_card.speed --device $(or $(DEVICE),cpu) $(if $(REPLAY),--replay $(REPLAY)) $(FLAGS)
+	$(RUN) -m model_card speed --device $(or $(DEVICE),cpu) $(if $(REPLAY),--replay $(REPLAY)) $(FLAGS)
 
 paper: $(VENV)/.evidence  ## phase 6: the card, its tables and pictures, from the results files
-	$(RUN) -m model_card.build --model $(MODEL)
-	$(RUN) -m model_card.render
+	$(RUN) -m model_card card --model $(MODEL)
+	$(RUN) -m model_card render
 
 evidence: $(VENV)/.evidence  ## all experiments and the card, from nothing; what is done is kept (MODEL, DATA, LIMIT, DEVICE)
-	$(RUN) -m model_card.evidence $(MEASURE)
+	$(RUN) -m model_card evidence $(MEASURE)
 
 test: $(VENV)/.dev  ## run the whole test suite
 	$(RUN) -m pytest -n 2

@@ -20,7 +20,7 @@ from datasets import load_dataset
 from rich.console import Console
 from rich.table import Table
 
-from dataset_builder.benchmarks import Benchmark, read_benchmarks
+from dataset_builder.benchmarks import Benchmark, Sentence, read_benchmarks
 from dataset_builder.mix.built import passages as mix_passages
 from dataset_builder.mix.built import type_names
 
@@ -112,7 +112,7 @@ class Overlap:
         mentions = self.benchmark.mentions
         return {
             "sentences": len(sentences),
-            f"sentences_{NGRAM}_words": sum(len(words_of(" ".join(s))) >= NGRAM for s in sentences),
+            f"sentences_{NGRAM}_words": sum(len(words_of(s.text)) >= NGRAM for s in sentences),
             "exact": len(long),
             "exact_short": len(self.exact) - len(long),
             f"ngram_{NGRAM}": len(self.ngram),
@@ -124,7 +124,7 @@ class Overlap:
             "types_seen": self.seen,
             "types_unseen": self.unseen,
             "types_seen_share": round(len(self.seen) / len(types), 4) if types else None,
-            "examples": [" ".join(sentences[i]) for i in sorted({*long, *self.ngram})[:EXAMPLES]],
+            "examples": [sentences[i].text for i in sorted({*long, *self.ngram})[:EXAMPLES]],
         }
 
 
@@ -139,7 +139,7 @@ def compare(
         asked: types that training asks for beside those of the passages' entities.
     """
     sentences = [(number, index) for number, b in enumerate(benchmarks) for index in range(len(b.sentences))]
-    finder = OverlapFinder([words_of(" ".join(benchmarks[n].sentences[i])) for n, i in sentences])
+    finder = OverlapFinder([words_of(benchmarks[n].sentences[i].text) for n, i in sentences])
     overlaps = [Overlap(benchmark) for benchmark in benchmarks]
     types = set(asked)
     # One table for all benchmarks, of their own mentions alone: the training set's would not fit.
@@ -168,8 +168,8 @@ def compare(
     return overlaps
 
 
-def _short(sentence: Sequence[str]) -> bool:
-    return len(words_of(" ".join(sentence))) < SHORT
+def _short(sentence: Sentence) -> bool:
+    return len(words_of(sentence.text)) < SHORT
 
 
 def table(overlaps: Sequence[Overlap]) -> Table:

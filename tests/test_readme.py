@@ -1,5 +1,6 @@
 """Every command and every Python block of the README does what it says."""
 
+import argparse
 import gzip
 import json
 import os
@@ -15,7 +16,10 @@ import pytest
 from datasets import load_dataset
 
 import train_sft
-from model_card import finetune, render, scale, zero_shot
+from model_card.experiments import finetune, zero_shot
+from model_card.experiments.protocol import flags as shared_flags
+from model_card.figures import render
+from model_card.speed import scale
 from modeling import convert_dream, merge
 from tests.hub.models import make_models
 from tests.modeling.tiny import save_encoder, toy_tokenizer
@@ -140,8 +144,12 @@ def test_own_data_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_commands_that_measure_the_model_know_their_flags() -> None:
     for module in (finetune, scale, zero_shot):
-        words = shlex.split(command_with(module.__name__))
-        assert module.parse(words[3:]).data == Path("DIR")
+        words = shlex.split(command_with(f"model_card.{module.__name__.split('.')[-1]}"))
+        parser = argparse.ArgumentParser()
+        if module is not scale:
+            shared_flags(parser)
+        module.flags(parser)
+        assert parser.parse_args(words[3:]).data == Path("DIR")
 
 
 def test_mix_and_mini_training_commands(shared: Path, tmp_path: Path) -> None:

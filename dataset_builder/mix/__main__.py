@@ -44,7 +44,9 @@ def build_parser() -> CommandParser:
     parser.add_argument(
         "--open-texts", type=Path, metavar="DIR", help="plain-text files that some layers belong to"
     )
-    parser.add_argument("--open-share", type=float, metavar="P", help="share of the drawn rows with open types")
+    parser.add_argument(
+        "--open-share", type=float, metavar="P", help="share of the drawn rows with open types"
+    )
     add_flag(parser, "seed", rare=False)
     parser.add_argument("--validation", type=float, metavar="P", help="share of the texts held back")
     parser.add_argument("--hold-out", action="append", metavar="SOURCE", help="kept out of training")

@@ -7,8 +7,8 @@ from typing import Any
 import datasets
 import evaluate
 
-from ._entities import FIELDS, check_lengths, check_sentences
-from ._scorer import score_entities
+from .entities import FIELDS, check_lengths, check_sentences
+from .scorer import score_entities
 
 _CITATION = """\
 @inproceedings{zhou2024universalner,

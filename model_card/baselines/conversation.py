@@ -11,9 +11,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from model_card.benchmarks import Benchmark
-from model_card.predictions import Answer
-from model_card.uniner_queries import QuerySet
+from dataset_builder.benchmark_queries import QuerySet
+from dataset_builder.benchmarks import Benchmark
+from model_card.evidence.predictions import Answer
 from modeling.extraction.chunking import Entity
 
 SYSTEM = "A virtual assistant answers questions from a user based on the provided text."

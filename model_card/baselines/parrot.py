@@ -1,6 +1,6 @@
 """A tiny LLaMA that knows some answers by heart: the whole baseline path, checked without UniNER's weights.
 
-    python -m model_card.baselines.parrot --data DIR --sentences 2 --output FOLDER
+    python -m model_card baseline parrot --data DIR --sentences 2 --output FOLDER
 
 It is trained on the conversations about the first sentences of each set until it repeats their answers.
 Asked through the runner, a wrong template, a lost end of turn or a wrong parser shows as a wrong score. What
@@ -19,9 +19,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from dataset_builder.benchmark_queries import queries_of
+from dataset_builder.benchmarks import BENCHMARKS, load_benchmark
 from model_card.baselines.conversation import END, prompt, questions
-from model_card.benchmarks import BENCHMARKS, load_benchmark
-from model_card.uniner_queries import QUERIED_BENCHMARKS, load_uniner_queries
 
 BEGIN, PAD = "<s>", "<pad>"
 IGNORED = -100  # transformers' mark for a position without loss
@@ -68,7 +68,7 @@ def lessons(data: Path | None, names: Sequence[str], sentences: int) -> Iterator
     """
     for name in names:
         benchmark = load_benchmark(name, "test", data)
-        queries = load_uniner_queries(name, data) if name in QUERIED_BENCHMARKS else None
+        queries = queries_of(name, data)
         own = {} if queries is None else {(q.text, q.type): list(q.answers) for q in queries.queries}
         for sentence in benchmark.sentences[:sentences]:
             for kind, asked in questions(benchmark, queries).items():
@@ -116,31 +116,23 @@ def teach(
     return loss
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the command."""
     parser.add_argument("--data", type=Path, help="folder of the benchmarks; default: download")
-    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=BENCHMARKS)
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS))
     parser.add_argument("--sentences", type=int, default=2, help="of each set; default: 2")
     parser.add_argument("--steps", type=int, default=2000, help="the most training steps; default: 2000")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--output", type=Path, required=True, help="folder for model and tokenizer")
-    args = parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Teach the network, and save it."""
     tokenizer = byte_tokenizer()
     model = tiny_llama(tokenizer)
-    try:
-        pairs = list(lessons(args.data, args.only, args.sentences))
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    pairs = list(lessons(args.data, args.only, args.sentences))
     loss = teach(model, tokenizer, pairs, steps=args.steps, device=args.device)
     model.to(torch.bfloat16).save_pretrained(args.output)
     tokenizer.save_pretrained(args.output)
     print(f"{len(pairs)} answers, last loss {loss:.4f} nats a byte, saved to {args.output}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,8 +1,8 @@
 """Answer the benchmarks with a baseline and keep the answers beside the model's own.
 
-    python -m model_card.baselines.run --system uniner --data DIR
-    python -m model_card.baselines.run --system uniner --model ORG/MODEL --engine transformers --data DIR
-    python -m model_card.baselines.run --system gliner --model urchade/gliner_small-v2.1 --data DIR
+    python -m model_card baseline --system uniner --data DIR
+    python -m model_card baseline --system uniner --model ORG/MODEL --engine transformers --data DIR
+    python -m model_card baseline --system gliner --model urchade/gliner_small-v2.1 --data DIR
 
 A set that has been answered is not asked again. The experiments find the answers under ``runs/evidence`` and
 score them as they score the model's.
@@ -17,14 +17,16 @@ from typing import Any
 
 import torch
 
+from dataset_builder.benchmark_queries import QuerySet, queries_of
+from dataset_builder.benchmarks import BENCHMARKS, Benchmark, load_benchmark
 from model_card.baselines.engines import TransformersEngine, VllmEngine
 from model_card.baselines.systems import ConversationSystem, GlinerSystem, System
-from model_card.benchmarks import BENCHMARKS, Benchmark, load_benchmark
-from model_card.predictions import BASELINE, RUNS, Prediction, baseline_folder, save, unit_path
-from model_card.provenance import provenance
-from model_card.results import rounded, write
-from model_card.scores import strict, uniner
-from model_card.uniner_queries import QUERIED_BENCHMARKS, QuerySet, load_uniner_queries
+from model_card.evidence.files import write_json
+from model_card.evidence.predictions import BASELINE, RUNS, Prediction, baseline_folder, save, unit_path
+from model_card.evidence.provenance import provenance
+from model_card.evidence.scores import strict, uniner
+from model_card.flags import add_data, add_device
+from modeling.cli.flags import positive_number
 
 MODELS = {"uniner": "Universal-NER/UniNER-7B-type", "gliner": "urchade/gliner_small-v2.1"}
 
@@ -94,56 +96,46 @@ def path_test(path: Path, note: str, done: Sequence[tuple[Benchmark, QuerySet | 
         },
         "sets": sets,
     }
-    write(path.parent, path.stem, rounded(report))
+    write_json(path, report)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the command."""
     parser.add_argument("--system", choices=sorted(MODELS), required=True)
     parser.add_argument(
         "--model", help=f"Hub id or folder; default: {MODELS['uniner']} or {MODELS['gliner']}"
     )
     parser.add_argument("--engine", choices=["vllm", "transformers"], default="vllm", help="of uniner")
-    parser.add_argument("--data", type=Path, help="folder of the benchmarks; default: download")
-    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=BENCHMARKS, help="default: all")
-    parser.add_argument("--limit", type=int, help="the first sentences of each set; default: all")
-    parser.add_argument("--device", help="such as cuda; default: a GPU if there is one")
-    parser.add_argument("--batch-size", type=int, default=8, help="of transformers and GLiNER")
+    add_data(parser)
+    add_device(parser)
+    parser.add_argument("--batch-size", type=positive_number, default=8, help="of transformers and GLiNER")
     parser.add_argument("--eager", action="store_true", help="vLLM without CUDA graphs: starts faster")
     parser.add_argument("--memory", type=float, default=0.85, help="vLLM's share of the GPU's memory")
     parser.add_argument("--runs", type=Path, default=RUNS, help=f"folder of the answers; default: {RUNS}")
     parser.add_argument("--path-test", type=Path, help="also write what came out, labelled as a path test")
     parser.add_argument("--note", default="", help="what the path test's model is")
-    args = parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask every set that is not answered yet."""
     model = args.model or MODELS[args.system]
     base = baseline_folder(model, args.runs)
-    try:
-        todo = []
-        for name in args.only:
-            benchmark = load_benchmark(name, "test", args.data)
-            if not unit_path(base, BASELINE, benchmark, args.limit).is_file():
-                queries = load_uniner_queries(name, args.data) if name in QUERIED_BENCHMARKS else None
-                todo.append((benchmark, queries))
-        system = make_system(args, model) if todo else None
-        done = []
-        for benchmark, queries in todo:
-            assert system is not None  # made if there is anything to do
-            prediction = ask(system, benchmark, queries, args, model)
-            save(unit_path(base, BASELINE, benchmark, args.limit), prediction)
-            done.append((benchmark, queries, prediction))
-            seconds = prediction.header["seconds"]
-            print(f"{benchmark.title}: {len(prediction.answers)} sentences, {seconds:.1f} s")
-    except (ImportError, OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    todo = []
+    names = args.only or list(BENCHMARKS)
+    for name in names:
+        benchmark = load_benchmark(name, "test", args.data)
+        if not unit_path(base, BASELINE, benchmark, args.limit).is_file():
+            todo.append((benchmark, queries_of(name, args.data)))
+    system = make_system(args, model) if todo else None
+    done = []
+    for benchmark, queries in todo:
+        assert system is not None  # made if there is anything to do
+        prediction = ask(system, benchmark, queries, args, model)
+        save(unit_path(base, BASELINE, benchmark, args.limit), prediction)
+        done.append((benchmark, queries, prediction))
+        seconds = prediction.header["seconds"]
+        print(f"{benchmark.title}: {len(prediction.answers)} sentences, {seconds:.1f} s")
     if args.path_test is not None and done:
         path_test(args.path_test, args.note, done)
-    print(f"{len(done)} sets answered, {len(args.only) - len(done)} kept, in {base}")
+    print(f"{len(done)} sets answered, {len(names) - len(done)} kept, in {base}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

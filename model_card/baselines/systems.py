@@ -7,11 +7,11 @@ from typing import Protocol
 
 import torch
 
+from dataset_builder.benchmark_queries import QuerySet
+from dataset_builder.benchmarks import Benchmark, Sentence
 from model_card.baselines.conversation import answer, prompt, questions
 from model_card.baselines.engines import Engine
-from model_card.benchmarks import Benchmark, Sentence
-from model_card.predictions import Answer
-from model_card.uniner_queries import QuerySet
+from model_card.evidence.predictions import Answer
 from modeling.extraction.chunking import Entity
 
 GLINER_THRESHOLD = 0.5  # the package's default, with which its figures were published

@@ -1,21 +1,21 @@
 """Where the mistakes lie: boundary, type, missed, spurious; by type, length and position; against baselines.
 
-    python -m model_card.experiments.errors --model mini --data DIR
+    python -m model_card experiment errors --model mini --data DIR
 
 Mentions are compared by character offsets. A gold mention counts as right, of wrong type, of wrong boundary,
 of both, or missed; a predicted one as right, wrong in the same ways, or spurious.
 """
 
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from model_card.benchmarks import MISC, Benchmark, Sentence
-from model_card.experiments.driver import Context, Experiment, main
-from model_card.mistakes import GOLD, PREDICTED, Span, classes
-from model_card.predictions import Answer
-from model_card.settings import Setting
+from dataset_builder.benchmarks import MISC, Benchmark, Sentence
+from model_card.evidence.mistakes import GOLD, PREDICTED, Span, classes
+from model_card.evidence.predictions import Answer
+from model_card.evidence.setting import Setting
+from model_card.experiments.protocol import Context, Experiment
+from model_card.figures import behaviour
 
 CONFUSIONS = 15  # the most frequent pairs (gold type, predicted type) that are listed
 
@@ -25,7 +25,7 @@ def settings(context: Context) -> dict[str, list[Setting]]:
     return {"test": [context.headline]}
 
 
-def measure(context: Context) -> dict[str, Any]:
+def run(context: Context) -> dict[str, Any]:
     """Classify every mention of every set, and compare with baselines mention by mention."""
     sets = {}
     for benchmark, prediction in context.predictions(context.headline):
@@ -121,24 +121,10 @@ def _against(context: Context, name: str) -> dict[str, Any]:
     return sets
 
 
-def show(results: dict[str, Any]) -> str:
-    """Return the shares of each class over all sets in lines."""
-    lines = []
-    for side, kinds in (("gold", GOLD), ("predicted", PREDICTED)):
-        total = {kind: sum(own[side][kind] for own in results["sets"].values()) for kind in kinds}
-        whole = max(1, sum(total.values()))
-        lines.append(f"{side}: " + ", ".join(f"{kind} {n / whole:.1%}" for kind, n in total.items()))
-    return "\n".join(lines)
-
-
 EXPERIMENT = Experiment(
     "errors",
     "boundary, type, missed and spurious mentions; by type, length and position; against baselines",
-    1,
-    settings,
-    measure,
-    show,
+    run,
+    {"errors": behaviour.errors},
+    settings=settings,
 )
-
-if __name__ == "__main__":
-    sys.exit(main(EXPERIMENT, __doc__))

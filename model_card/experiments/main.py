@@ -1,21 +1,21 @@
 """F1 on the seven benchmarks, in every reading, against every baseline at hand.
 
-    python -m model_card.experiments.main --model mini --data DIR
+    python -m model_card experiment main --model mini --data DIR
 
 The headline is strict micro-F1 on exact (text, type), a set per sentence, without CrossNER's ``misc``, all
 types of the data set asked at once. What a system wrote that is not in the text counts as wrong.
 """
 
-import sys
 from typing import Any
 
-from model_card.experiments.driver import Context, Experiment, by_set, default_setting, main
-from model_card.intervals import RESAMPLES, counts_of, difference, mean_f1
-from model_card.results import read
-from model_card.scores import references, strict, uniner, written
-from model_card.settings import Setting
-from model_card.training_types import NAME as TYPES_FILE
+from model_card.evidence.intervals import RESAMPLES, difference, mean_f1
+from model_card.evidence.results import read
+from model_card.evidence.scores import strict, uniner, written
+from model_card.evidence.setting import Setting, default_setting
+from model_card.experiments.protocol import Context, Experiment
+from model_card.figures import quality
 
+TYPES_FILE = "seen_types"
 FEW, MANY = 1, 8  # the steps that the paper's claim compares
 
 
@@ -29,7 +29,7 @@ def settings(context: Context) -> dict[str, list[Setting]]:
     return {"test": list(dict.fromkeys(chosen))}
 
 
-def measure(context: Context) -> dict[str, Any]:
+def run(context: Context) -> dict[str, Any]:
     """Score every setting, compare steps, compare with baselines."""
     seen = seen_types(context)
     rows = {s.name: _row(context, s, seen) for s in settings(context)["test"] if not s.misc}
@@ -49,7 +49,7 @@ def measure(context: Context) -> dict[str, Any]:
 def seen_types(context: Context) -> list[str] | None:
     """Return the types that the model was trained on, if a results file says so."""
     report = read(context.results, TYPES_FILE)
-    return None if report is None else list(report["types"])
+    return None if report is None else list(report["results"]["types"])
 
 
 def _row(context: Context, setting: Setting, seen: list[str] | None) -> dict[str, Any]:
@@ -62,20 +62,19 @@ def _row(context: Context, setting: Setting, seen: list[str] | None) -> dict[str
             "span": strict(prediction, benchmark, span=True, bootstrap=RESAMPLES),
             "uniner": uniner(prediction, benchmark, context.queries(benchmark.name)),
         }
-        gold = references(benchmark, context.limit)
-        counts.append(counts_of(written(prediction, benchmark), gold))
+        counts.append(context.counts_of(prediction, benchmark))
     return {"sets": sets, "mean": mean_f1(counts), "means": _means(sets)}
 
 
 def _means(sets: dict[str, Any]) -> dict[str, float]:
     """Return the means over the sets of the readings that have no interval of their own."""
     readings = {
-        "span": [s["span"]["f1"] for s in by_set(sets)],
-        "uniner": [s["uniner"]["f1"] for s in by_set(sets)],
+        "span": [s["span"]["f1"] for s in sets.values()],
+        "uniner": [s["uniner"]["f1"] for s in sets.values()],
     }
     for part in ("seen", "unseen"):
         # A set all of whose types were trained on has no unseen ones.
-        readings[part] = [s[part]["f1"] for s in by_set(sets) if part in s and s[part]["support"]]
+        readings[part] = [s[part]["f1"] for s in sets.values() if part in s and s[part]["support"]]
     return {name: sum(values) / len(values) for name, values in readings.items() if values}
 
 
@@ -85,12 +84,10 @@ def _steps(context: Context, canvas: str) -> dict[str, Any]:
     pairs = zip(context.predictions(few), context.predictions(many), strict=True)
     sets, first, second = {}, [], []
     for (benchmark, one), (_, eight) in pairs:
-        base = written(one, benchmark)
-        score = strict(eight, benchmark, bootstrap=RESAMPLES, baseline=base)
+        score = strict(eight, benchmark, bootstrap=RESAMPLES, baseline=written(one, benchmark))
         sets[benchmark.name] = score["paired"]
-        gold = references(benchmark, context.limit)
-        first.append(counts_of(written(eight, benchmark), gold))
-        second.append(counts_of(base, gold))
+        first.append(context.counts_of(eight, benchmark))
+        second.append(context.counts_of(one, benchmark))
     better = sum(entry["f1_difference"] > 0 for entry in sets.values())
     surely = sum(entry["interval"][0] > 0 for entry in sets.values())
     return {
@@ -112,50 +109,34 @@ def _baseline(context: Context, name: str) -> dict[str, Any]:
         if against is None:
             continue
         setting = against.header["setting"]
-        base = written(against, benchmark)
-        score = strict(prediction, benchmark, bootstrap=RESAMPLES, baseline=base)
+        score = strict(prediction, benchmark, bootstrap=RESAMPLES, baseline=written(against, benchmark))
         sets[benchmark.name] = {
             **strict(against, benchmark, bootstrap=RESAMPLES),
             "span": strict(against, benchmark, span=True),
             "uniner": uniner(against, benchmark, context.queries(benchmark.name)),
             "against": score["paired"],
         }
-        gold = references(benchmark, context.limit)
-        own.append(counts_of(written(prediction, benchmark), gold))
-        other.append(counts_of(base, gold))
+        own.append(context.counts_of(prediction, benchmark))
+        other.append(context.counts_of(against, benchmark))
     return {"setting": setting, "sets": sets, "mean": mean_f1(other), "against": difference(own, other)}
 
 
-def show(results: dict[str, Any]) -> str:
-    """Return the means in lines."""
-    lines = [f"{'setting':44} {'F1':>6}  95% interval"]
-    for name, row in {**results["settings"], **results["baselines"]}.items():
-        low, high = row["mean"]["interval"]
-        lines.append(f"{name:44} {100 * row['mean']['f1']:6.1f}  {100 * low:.1f} to {100 * high:.1f}")
-    for steps in results["steps"].values():
-        low, high = steps["mean"]["interval"]
-        lines.append(
-            f"{steps['many']} minus {steps['few']}: {100 * steps['mean']['f1_difference']:+.2f} "
-            f"({100 * low:+.2f} to {100 * high:+.2f}), better on {steps['better_on']} of {len(steps['sets'])}"
-        )
-    return "\n".join(lines)
-
-
-def extra(context: Context) -> dict[str, Any]:
+def depends(context: Context) -> dict[str, Any]:
     """Return what the results depend on besides predictions."""
     report = read(context.results, TYPES_FILE)
-    return {"seen_types": None if report is None else report["source_sha256"]}
+    return {"seen_types": None if report is None else report["results"]["source_sha256"]}
 
 
 EXPERIMENT = Experiment(
     "main",
     "strict micro-F1 on exact (text, type), a set per sentence, without misc, all types at once",
-    1,
-    settings,
-    measure,
-    show,
-    extra,
+    run,
+    {
+        "f1": quality.headline,
+        "readings": quality.readings,
+        "steps": quality.steps,
+        "baselines": quality.baselines,
+    },
+    settings=settings,
+    depends=depends,
 )
-
-if __name__ == "__main__":
-    sys.exit(main(EXPERIMENT, __doc__))

@@ -1,20 +1,19 @@
 """Quality against time: both canvases, 1 to 32 denoising steps and adaptive decoding, baselines as points.
 
-    python -m model_card.experiments.pareto --model mini --data DIR --device cuda
+    python -m model_card experiment pareto --model mini --data DIR --device cuda
 
 F1 is that of `main`; the time is the wall clock of one sentence in a full batch, measured alone on the
 machine (100 sentences of each set, all types of the set, after a warm-up) and kept beside the predictions.
 """
 
-import json
-import sys
+from statistics import fmean
 from typing import Any
 
-from model_card.experiments.driver import Context, Experiment, main
-from model_card.intervals import counts_of, mean_f1
-from model_card.results import rounded
-from model_card.scores import references, written
-from model_card.settings import Setting, adaptive, fixed
+from model_card.evidence.files import read_json, write_json
+from model_card.evidence.intervals import mean_f1
+from model_card.evidence.setting import Setting, adaptive, fixed
+from model_card.experiments.protocol import Context, Experiment
+from model_card.figures import behaviour
 
 
 def settings(context: Context) -> dict[str, list[Setting]]:
@@ -24,34 +23,24 @@ def settings(context: Context) -> dict[str, list[Setting]]:
 
 def timing(context: Context, setting: Setting) -> dict[str, Any]:
     """Return the kept speed of a setting, or measure it and keep it."""
-    folder = context.predictor.folder / (
-        "timing" if context.limit is None else f"timing-first-{context.limit}"
-    )
-    path = folder / f"{setting.slug}.json"
+    folder = "timing" if context.limit is None else f"timing-first-{context.limit}"
+    path = context.predictor.folder / folder / f"{setting.slug}.json"
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        measured = context.predictor.seconds_per_sentence(setting)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(rounded(measured), indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    return json.loads(path.read_text(encoding="utf-8"))
+        write_json(path, context.predictor.seconds_per_sentence(setting))
+    return read_json(path)
 
 
-def measure(context: Context) -> dict[str, Any]:
+def run(context: Context) -> dict[str, Any]:
     """Put F1 and time of every setting side by side, and mark the points that no other beats."""
     points = {}
     for setting in settings(context)["test"]:
-        counts, forwards = [], []
-        for benchmark, prediction in context.predictions(setting):
-            gold = references(benchmark, context.limit)
-            counts.append(counts_of(written(prediction, benchmark), gold))
-            forwards += [answer.forwards for answer in prediction.final]
+        forwards = [a.forwards for _, p in context.predictions(setting) for a in p.final]
         points[setting.name] = {
             "canvas": setting.canvas,
             "steps": setting.steps,
             "adaptive": setting.adaptive,
-            **mean_f1(counts),
-            "forwards": sum(forwards) / len(forwards),
+            **mean_f1(context.counts(setting)),
+            "forwards": fmean(forwards),
             **timing(context, setting),
         }
     for point in points.values():
@@ -60,10 +49,16 @@ def measure(context: Context) -> dict[str, Any]:
 
 
 def _dominates(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether one point is at least as good and as fast, and better in one of them."""
-    faster = other["seconds_per_sentence"] - one["seconds_per_sentence"]
+    """Whether one point is at least as good and as fast, and better in one beyond the timing's spread.
+
+    Of two times whose quartiles overlap neither is the shorter one.
+    """
+    (low, high), (other_low, other_high) = (
+        p.get("quartiles", [p["seconds_per_sentence"]] * 2) for p in (one, other)
+    )
+    slower, faster = low > other_high, high < other_low
     better = one["f1"] - other["f1"]
-    return faster >= 0 and better >= 0 and (faster > 0 or better > 0)
+    return not slower and better >= 0 and (faster or better > 0)
 
 
 def _baselines(context: Context) -> dict[str, Any]:
@@ -75,7 +70,7 @@ def _baselines(context: Context) -> dict[str, Any]:
             prediction = context.baseline(name, benchmark)
             if prediction is None:
                 break
-            counts.append(counts_of(written(prediction, benchmark), references(benchmark, context.limit)))
+            counts.append(context.counts_of(prediction, benchmark))
             seconds += prediction.header["seconds"]
             sentences += len(prediction.answers)
             origin = {"hardware": prediction.header["hardware"], "versions": prediction.header["versions"]}
@@ -84,28 +79,11 @@ def _baselines(context: Context) -> dict[str, Any]:
     return found
 
 
-def show(results: dict[str, Any]) -> str:
-    """Return the points in lines, the fastest first."""
-    lines = [f"{'setting':40} {'F1':>6} {'ms a sentence':>14} {'forwards':>9}"]
-    ordered = sorted(results["points"].items(), key=lambda item: item[1]["seconds_per_sentence"])
-    for name, point in ordered:
-        mark = " *" if point["optimal"] else ""
-        lines.append(
-            f"{name:40} {100 * point['f1']:6.1f} {1000 * point['seconds_per_sentence']:14.2f} "
-            f"{point['forwards']:9.1f}{mark}"
-        )
-    return "\n".join(lines)
-
-
 EXPERIMENT = Experiment(
     "pareto",
     "mean strict F1 against wall-clock seconds a sentence, in batches",
-    1,
-    settings,
-    measure,
-    show,
+    run,
+    {"pareto": behaviour.pareto},
+    settings=settings,
     timed=lambda context: settings(context)["test"],
 )
-
-if __name__ == "__main__":
-    sys.exit(main(EXPERIMENT, __doc__))

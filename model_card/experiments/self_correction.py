@@ -1,6 +1,6 @@
 """Does denoising mend its own mistakes? The answer after every step, for every test sentence.
 
-    python -m model_card.experiments.self_correction --model mini --data DIR
+    python -m model_card experiment self_correction --model mini --data DIR
 
 Between one step and eight, mention by mention of (type, text) in a sentence: a *correction* makes a missed
 mention right or removes a wrong one, a *regression* loses a right one or adds a wrong one. Without remasking
@@ -9,17 +9,17 @@ again. Twenty sentences that changed are written to ``self_correction_cases.md``
 """
 
 import random
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from model_card.benchmarks import Benchmark, Sentence
-from model_card.experiments.driver import Context, Experiment, main
-from model_card.intervals import counts_of, difference, mean_f1
-from model_card.predictions import Answer, Prediction
-from model_card.scores import references
-from model_card.settings import Setting
+from dataset_builder.benchmarks import Benchmark, Sentence
+from model_card.evidence.intervals import counts_of, difference, mean_f1
+from model_card.evidence.predictions import Answer, Prediction
+from model_card.evidence.scores import references
+from model_card.evidence.setting import Setting
+from model_card.experiments.protocol import Context, Experiment
+from model_card.figures import behaviour
 
 STEPS = 8
 CASES = 20
@@ -37,7 +37,7 @@ def settings(context: Context) -> dict[str, list[Setting]]:
     return {"test": chosen}
 
 
-def measure(context: Context) -> dict[str, Any]:
+def run(context: Context) -> dict[str, Any]:
     """Count corrections and regressions, and follow F1 over the steps."""
     found: dict[str, Any] = {}
     for canvas in context.canvases:
@@ -172,28 +172,10 @@ def _listed(entities: Sequence[Any], gold: Sequence[Any]) -> str:
     return "; ".join(shown) or "nothing"
 
 
-def show(results: dict[str, Any]) -> str:
-    """Return the totals in lines."""
-    lines = []
-    for name, entry in results["settings"].items():
-        total, against = entry["total"], entry["against_one_step"]
-        lines.append(
-            f"{name}: {total['corrections']} corrections ({total['found']} found, "
-            f"{total['removed']} removed), {total['regressions']} regressions "
-            f"({total['lost']} lost, {total['added']} added), "
-            f"F1 {100 * against['f1_difference']:+.2f}"
-        )
-    return "\n".join(lines)
-
-
 EXPERIMENT = Experiment(
     "self_correction",
     "changes of the answer between one and eight denoising steps, with and without remasking",
-    1,
-    settings,
-    measure,
-    show,
+    run,
+    {"self-correction": behaviour.self_correction},
+    settings=settings,
 )
-
-if __name__ == "__main__":
-    sys.exit(main(EXPERIMENT, __doc__))

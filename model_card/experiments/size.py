@@ -1,22 +1,22 @@
 """How much F1 a megabyte holds: the model beside published ones, each with the metric of its own report.
 
-    python -m model_card.experiments.size --model mini --data DIR
+    python -m model_card experiment size --model mini --data DIR
 
 The model's size is that of its weight files (an adapter's and its base's); a published model's is two bytes
 for each of its parameters, as it would be stored in 16 bits.
 """
 
-import sys
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from huggingface_hub import snapshot_download
 
-from model_card.experiments.driver import Context, Experiment, main
-from model_card.results import RESULTS, read
-from model_card.scores import strict, uniner
-from model_card.settings import Setting
+from model_card.evidence.results import RESULTS, read
+from model_card.evidence.scores import strict, uniner
+from model_card.evidence.setting import Setting
+from model_card.experiments.protocol import Context, Experiment
+from model_card.figures import quality
 from modeling.backbones.sources import base_of, read_json, resolve
 
 MEGABYTE = 10**6
@@ -28,7 +28,7 @@ def settings(context: Context) -> dict[str, list[Setting]]:
     return {"test": [context.headline]}
 
 
-def measure(context: Context) -> dict[str, Any]:
+def run(context: Context) -> dict[str, Any]:
     """Weigh the model, score it by each script, and put the published models beside it."""
     pairs = list(context.predictions(context.headline))
     means = {
@@ -65,19 +65,10 @@ def weight_bytes(model: str) -> int:
     return own if adapter is None else own + weight_bytes(base_of(source, adapter))
 
 
-def show(results: dict[str, Any]) -> str:
-    """Return one line a model and metric."""
-    lines = [f"{'model':18} {'metric':32} {'MB':>9} {'F1':>6} {'F1 / MB':>8}"]
-    for row in results["rows"]:
-        f1 = 100 * row["f1"]
-        size = row["megabytes"]
-        lines.append(f"{row['model']:18} {row['metric']:32} {size:9,.0f} {f1:6.1f} {f1 / size:8.3f}")
-    return "\n".join(lines)
-
-
 EXPERIMENT = Experiment(
-    "size", "F1 against megabytes of weights, beside published models", 1, settings, measure, show
+    "size",
+    "F1 against megabytes of weights, beside published models",
+    run,
+    {"size": quality.size},
+    settings=settings,
 )
-
-if __name__ == "__main__":
-    sys.exit(main(EXPERIMENT, __doc__))

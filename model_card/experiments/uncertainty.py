@@ -1,6 +1,6 @@
 """Do ten seeded runs and the score know when an answer is right?
 
-    python -m model_card.experiments.uncertainty --model mini --data DIR
+    python -m model_card experiment uncertainty --model mini --data DIR
 
 For each entity of the deterministic answer: its score, and the share of ten sampled runs (temperature 1) that
 hold the same span and type. Right is what stands in the reference under that type with these offsets.
@@ -8,13 +8,12 @@ AUROC and the risk-coverage curve say whether the confidence tells right from wr
 says whether 80% means 80%, before and after one temperature fitted on the dev sets.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from model_card.benchmarks import Benchmark
-from model_card.calibration import (
+from dataset_builder.benchmarks import Benchmark
+from model_card.evidence.calibration import (
     area_under_risk,
     auroc,
     bootstrap_interval,
@@ -25,9 +24,10 @@ from model_card.calibration import (
     risk_coverage,
     scaled,
 )
-from model_card.experiments.driver import Context, Experiment, main
-from model_card.predictions import Answer
-from model_card.settings import SAMPLES, SAMPLING_TEMPERATURE, Setting
+from model_card.evidence.predictions import Answer
+from model_card.evidence.setting import SAMPLES, SAMPLING_TEMPERATURE, Setting
+from model_card.experiments.protocol import Context, Experiment
+from model_card.figures import behaviour
 
 CONFIDENCES = ("score", "agreement")
 
@@ -68,7 +68,7 @@ def settings(context: Context) -> dict[str, list[Setting]]:
     return {"test": chosen, "dev": chosen}
 
 
-def measure(context: Context) -> dict[str, Any]:
+def run(context: Context) -> dict[str, Any]:
     """Judge the confidences on each test set and on all of them; calibrate them on dev."""
     dev = Judged()
     for own in _judged(context, "dev").values():
@@ -143,28 +143,10 @@ def _figures(judged: Judged, kind: str, temperature: float, *, curves: bool = Fa
     return figures
 
 
-def show(results: dict[str, Any]) -> str:
-    """Return the figures over all sets in lines."""
-    lines = []
-    for kind, own in results["all"].items():
-        if "auroc" not in own:
-            lines.append(f"{kind}: {own['right']} of {own['entities']} right: nothing to tell apart")
-            continue
-        lines.append(
-            f"{kind}: AUROC {own['auroc']:.3f}, calibration error {own['ece_before']:.3f} before and "
-            f"{own['ece_after']:.3f} after temperature {results['fitted_temperature'][kind]:.2f}"
-        )
-    return "\n".join(lines)
-
-
 EXPERIMENT = Experiment(
     "uncertainty",
     "agreement of ten seeded runs and the score against correctness of each entity",
-    1,
-    settings,
-    measure,
-    show,
+    run,
+    {"uncertainty": behaviour.uncertainty},
+    settings=settings,
 )
-
-if __name__ == "__main__":
-    sys.exit(main(EXPERIMENT, __doc__))

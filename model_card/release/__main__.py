@@ -1,7 +1,7 @@
 """Assemble, check, compare and upload the artefacts.
 
-    python -m model_card.release --namespace ORG --dry-run
-    python -m model_card.release --namespace ORG --dataset runs/pile_ner --base runs/dream --adapter runs/sft
+    python -m model_card release --namespace ORG --dry-run
+    python -m model_card release --namespace ORG --dataset runs/pile_ner --base runs/dream --adapter runs/sft
 
 Private unless --public is given. A second run uploads nothing, and finishes what a first one left undone.
 """
@@ -30,13 +30,8 @@ from model_card.release.validation import problems
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the arguments of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m model_card.release",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the command."""
     parser.add_argument("--namespace", required=True, metavar="ORG", help="user or organisation on the Hub")
     parser.add_argument(
         "--only",
@@ -56,12 +51,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="of model_card.evaluate, for the cards; default: all in model_card/results",
+        help="of the command evaluate, for the cards; default: all in model_card/results",
     )
     parser.add_argument(
         "--work", type=Path, metavar="DIR", help="keep the assembled artefacts in this new folder"
     )
-    return parser.parse_args(argv)
 
 
 _HELP = {
@@ -74,7 +68,13 @@ _HELP = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    options = parse(argv)
+    from model_card.__main__ import main as command
+
+    return command(["release", *(sys.argv[1:] if argv is None else argv)])
+
+
+def run(options: argparse.Namespace) -> int:
+    """Assemble, check, compare and upload; exit status 1 for a fault of an artefact or of the Hub."""
     console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
     try:
         with ExitStack() as stack:

@@ -12,7 +12,7 @@ from typing import Any
 
 from model_card.release.artefact import KINDS, PLACEHOLDER, Artefact
 from model_card.release.bundle import FOLDER, MODELING, ROOT, write_bundle
-from model_card.release.cards import mini_card, model_card
+from model_card.release.card import artefact_card, mini_card
 
 TEXT = {".md", ".json", ".jsonl", ".py", ".txt", ".yaml", ".yml", ".toml", ".jinja"}
 # What a checkpoint needs to be loaded, and its training log. The rest that a training run leaves stays
@@ -57,7 +57,7 @@ class Sources:
     Args:
         namespace: user or organisation on the Hub.
         folders: of the artefacts that are not part of this repository, by their key.
-        results: files of ``model_card.evaluate``, for the models' cards.
+        results: files that the command evaluate wrote, for the models' cards.
     """
 
     namespace: str
@@ -107,7 +107,7 @@ def _mini(sources: Sources, folder: Path) -> list[str]:
 def _base(sources: Sources, folder: Path) -> list[str]:
     left_out = _network("base", sources, folder)
     write_bundle(folder)
-    (folder / "README.md").write_text(model_card("base", folder, ()), encoding="utf-8")
+    (folder / "README.md").write_text(artefact_card("base", folder, ()), encoding="utf-8")
     return left_out
 
 
@@ -115,7 +115,7 @@ def _full(sources: Sources, folder: Path) -> list[str]:
     left_out = _network("full", sources, folder)
     write_bundle(folder, "integrations/pipeline")
     _edit(folder / "config.json", custom_pipelines=PIPELINE)
-    (folder / "README.md").write_text(model_card("full", folder, sources.results), encoding="utf-8")
+    (folder / "README.md").write_text(artefact_card("full", folder, sources.results), encoding="utf-8")
     return left_out
 
 
@@ -131,7 +131,7 @@ def _adapter(sources: Sources, folder: Path) -> list[str]:
         task_type=config.get("task_type") or "CAUSAL_LM",
     )
     write_bundle(folder)
-    (folder / "README.md").write_text(model_card("adapter", folder, sources.results), encoding="utf-8")
+    (folder / "README.md").write_text(artefact_card("adapter", folder, sources.results), encoding="utf-8")
     return left_out
 
 

@@ -52,7 +52,7 @@ def merge(
     """
     if output.exists():
         raise ValueError(f"{output} exists; name a new folder, or remove it")
-    model = load_model(adapter, dtype=dtype, device_map=device or "cpu", revision=revision)
+    model: Any = load_model(adapter, dtype=dtype, device_map=device or "cpu", revision=revision)
     if not is_adapted(model):
         raise ValueError(f"{str(adapter)!r} is no adapter (it has no adapter_config.json): nothing to merge")
     tokenizer = load_tokenizer(adapter, revision)

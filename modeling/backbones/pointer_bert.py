@@ -12,8 +12,8 @@ import torch
 from torch import nn
 from transformers import AutoConfig, BertConfig, BertModel, BertPreTrainedModel, GenerationMixin
 
-# token_type_ids: the letter case of prompt tokens (the vocabulary is uncased), then the two canvases, then the
-# type names of a prompt of type blocks, whose letter case does not count.
+# token_type_ids: the letter case of prompt tokens (the vocabulary is uncased), then the two canvases, then
+# the type names of a prompt of type blocks, whose letter case does not count.
 CASE_LOWER, CASE_CAPITALISED, CASE_UPPER, TYPE_ALIGNED, TYPE_COMPLETION, TYPE_NAME = range(6)
 
 

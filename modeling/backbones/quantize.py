@@ -35,7 +35,7 @@ def quantize_encoder(model: Any, quantize: str) -> Any:
         )
     for name, layer in list(encoder.named_modules()):
         if type(layer) is nn.Linear:
-            layer.qconfig = per_channel_dynamic_qconfig
+            setattr(layer, "qconfig", per_channel_dynamic_qconfig)  # noqa: B010 - a module has no such attribute
             parent = encoder.get_submodule(name.rpartition(".")[0])
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch announces another storage for such weights

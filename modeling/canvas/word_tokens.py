@@ -13,8 +13,8 @@ LONGEST_RUN = 2  # line breaks, or tabs, in a row that are told apart: a blank l
 class WordTokens:
     """The tokens of words under one tokenizer. Threads may share it.
 
-    Fullwidth and mathematical letters are read as ordinary ones (Unicode's NFKC). A word with a character that
-    the vocabulary lacks keeps the tokens of its other characters.
+    Fullwidth and mathematical letters are read as ordinary ones (Unicode's NFKC). A word with a character
+    that the vocabulary lacks keeps the tokens of its other characters.
 
     Args:
         tokenize: returns the token ids of each text.
@@ -29,8 +29,9 @@ class WordTokens:
     def of(self, words: Iterable[str]) -> dict[str, tuple[int, ...]]:
         """Return the token ids of each word; none for one that the tokenizer drops."""
         known = self._known
-        found = {word: known.get(word) for word in words}
-        new = [word for word, ids in found.items() if ids is None]
+        asked = dict.fromkeys(words)
+        found = {word: known[word] for word in asked if word in known}
+        new = [word for word in asked if word not in found]
         if new:
             plain = [unicodedata.normalize("NFKC", word) for word in new]
             for word, text, ids in zip(new, plain, self._tokenize(plain), strict=True):
@@ -38,22 +39,23 @@ class WordTokens:
             if len(known) + len(new) > KNOWN_WORDS:
                 known.clear()
             known.update({word: found[word] for word in new})
-        return found  # type: ignore[return-value]  # no None is left
+        return found
 
     def _rescued(self, text: str) -> list[int]:
         """Return the tokens of a text with an unknown part: one unknown token for each unknown stretch."""
         unknown = self._unknown
+        assert unknown is not None  # it was found among the tokens
         alone = self._tokenize(list(text)) if len(text) > 1 else [[unknown]]
         pieces: list[str] = [""]
-        for character, ids in zip(text, alone, strict=True):
-            if unknown in ids:
+        for character, tokens in zip(text, alone, strict=True):
+            if unknown in tokens:
                 pieces.append("")
             else:
                 pieces[-1] += character
         ids: list[int] = []
         for number, own in enumerate(self._tokenize(pieces)):
             if number and ids[-1:] != [unknown]:
-                ids.append(unknown)  # type: ignore[arg-type]  # there is such a token
+                ids.append(unknown)
             ids += own
         return ids
 

@@ -93,8 +93,8 @@ class Engine:
         """
         if prompt.blocks is not None:
             raise ValueError(
-                "the packed engine runs prompts whose types are one list (type_attention='joint'), not blocks; "
-                "load the model with engine='plain'"
+                "the packed engine runs prompts whose types are one list (type_attention='joint'), not "
+                "blocks; load the model with engine='plain'"
             )
         self._build()
         return EngineBatch(self, prompt, isolated=isolated, reuse=reuse, shifted=shifted)

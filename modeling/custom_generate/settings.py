@@ -93,8 +93,8 @@ class DiffusionSettings:
             )
         if self.type_blocks and not (self.prompt_markers and self.prompt_attention == "isolated"):
             raise ValueError(
-                f"type_attention={self.type_attention!r} needs prompt_markers and prompt_attention='isolated' "
-                "(a prompt that sees the canvas passes one type on to another); "
+                f"type_attention={self.type_attention!r} needs prompt_markers and "
+                "prompt_attention='isolated' (a prompt that sees the canvas passes one type on to another); "
                 "use type_attention='joint' otherwise"
             )
         if not self.type_blocks and max(self.newline_token_id, self.tab_token_id) >= 0:

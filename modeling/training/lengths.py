@@ -103,8 +103,8 @@ class EntityLengths:
     def _measure(self, rows: Dataset, at: int) -> Iterator[tuple[int, ...]]:
         """Yield what is known of each row of a part before it is asked.
 
-        That is its text tokens, words, answer (a padding token behind it; 0 where it is not whole), own types,
-        their cost, other types, their cost, and whether its entities have levels.
+        That is its text tokens, words, answer (a padding token behind it; 0 where it is not whole), own
+        types, their cost, other types, their cost, and whether its entities have levels.
         """
         given = set(rows.column_names)
         part = rows[at : at + BATCH]

@@ -80,8 +80,8 @@ class RunArguments:
     type_attention: str | None = field(
         default=None,
         metadata={
-            "help": "Of a new pointer network: text (each type reads itself and the text), own (itself alone), "
-            "under both of which the order of types changes nothing, or joint (types in one list); "
+            "help": "Of a new pointer network: text (each type reads itself and the text), own (itself "
+            "alone), under both of which the order of types changes nothing, or joint (types in one list); "
             "default: text.",
             "choices": ["text", "own", "joint"],
         },
@@ -302,8 +302,8 @@ def make_feed(
         return Feed(queries, completions, told)
     if longest + canvas > context_of(model):
         raise ValueError(
-            f"max_length={longest} and canvas_length={canvas} together need {longest + canvas} positions, but "
-            f"the network has {context_of(model)}; lower one of them"
+            f"max_length={longest} and canvas_length={canvas} together need {longest + canvas} positions, "
+            f"but the network has {context_of(model)}; lower one of them"
         )
     encoder = PromptEncoder(tokenizer, settings)
     lengths = EntityLengths(train, encoder, queries, longest, canvas, workers)

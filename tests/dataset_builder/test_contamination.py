@@ -2,12 +2,13 @@
 
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_builder.benchmarks import Benchmark, read_benchmarks
+from dataset_builder.benchmarks import SOURCES, Benchmark, Entity, Sentence, read_benchmarks
 from dataset_builder.build import main as build
 from dataset_builder.contamination import OverlapFinder, compare, main, words_of
 from dataset_builder.mix.built import passages, type_names
@@ -34,6 +35,30 @@ def test_case_and_punctuation_do_not_count():
 _LONG = [f"word{number}" for number in range(20)]
 
 
+@pytest.fixture
+def own_benchmarks():
+    """The registry holds the two small sets that ``write_benchmarks`` writes; its order comes back."""
+    kept = dict(SOURCES)
+    own = {
+        "crossner_ai": ("organisation programlang researcher misc", (3, 3)),
+        "mit_movie": ("RATINGS_AVERAGE", (1, 1)),
+    }
+    SOURCES.clear()
+    for name, (tags, size) in own.items():
+        SOURCES[name] = replace(kept[name], tags=tags, sizes={"test": size})
+    yield
+    SOURCES.clear()
+    SOURCES.update(kept)
+
+
+def benchmark_of(types, texts, mentions=()):
+    """A benchmark of these sentences; the mentions stand in the first one."""
+    entities = tuple(Entity(kind, text, 0, len(text)) for text, kind in mentions)
+    return Benchmark(
+        "b", "B", types, tuple(Sentence("", t, () if i else entities) for i, t in enumerate(texts))
+    )
+
+
 def write_benchmarks(folder):
     (folder / "crossner" / "ai").mkdir(parents=True)
     (folder / "mit").mkdir()
@@ -45,13 +70,14 @@ def write_benchmarks(folder):
     (folder / "mit" / "movie_test.bio").write_text("B-RATINGS_AVERAGE\tgood\nO\tfilms\n\n")
 
 
+@pytest.mark.usefixtures("own_benchmarks")
 def test_the_benchmarks_are_read_with_their_types(tmp_path):
     write_benchmarks(tmp_path)
     ai, movie = read_benchmarks(tmp_path)
     assert (ai.name, movie.name) == ("crossner_ai", "mit_movie")
-    assert [len(words) for words in ai.sentences] == [5, 20, 6]
-    assert ai.types == ["organisation", "programlang", "researcher"]
-    assert movie.types == ["ratings average"]
+    assert [len(sentence.text.split()) for sentence in ai.sentences] == [5, 20, 6]
+    assert ai.mentions == [("Ada", "researcher"), ("Oslo", "organization"), ("seen in", "program language")]
+    assert movie.mentions == [("good", "ratings average")]
     with pytest.raises(ValueError, match="no benchmark in"):
         read_benchmarks(tmp_path / "mit")
     (tmp_path / "mit" / "movie_test.bio").write_text("O films\n")
@@ -78,9 +104,8 @@ def test_the_reference_benchmarks_are_read_whole_with_readable_types(shared):
 
 
 def test_planted_sentences_and_types_are_found():
-    benchmark = Benchmark(
-        "b", [["Ada", "wrote", "notes", "in", "Oslo"], _LONG, ["yes"], ["not", "there"]], ["person", "film"]
-    )
+    texts = ["Ada wrote notes in Oslo", " ".join(_LONG), "yes", "not there"]
+    benchmark = benchmark_of(("person", "film"), texts)
     rows = [
         {
             "text": "He says: ADA wrote notes, in Oslo. Yes!",
@@ -101,6 +126,7 @@ def test_planted_sentences_and_types_are_found():
     assert figures["examples"] == ["Ada wrote notes in Oslo", " ".join(_LONG)]
 
 
+@pytest.mark.usefixtures("own_benchmarks")
 def test_the_command_from_end_to_end(tmp_path, tokenizer_folder, capsys):
     write_benchmarks(tmp_path / "benchmarks")
     clean = [
@@ -129,7 +155,7 @@ def test_the_command_from_end_to_end(tmp_path, tokenizer_folder, capsys):
         str(out),
     ]
     assert main(options) == 0
-    assert "crossner_ai: not seen organisation, programlang" in capsys.readouterr().out
+    assert "crossner_ai: not seen organization, program language" in capsys.readouterr().out
     figures = json.loads(out.read_text())
     assert (figures["crossner_ai"]["exact"], figures["crossner_ai"]["ngram_13"]) == (2, 1)
     assert figures["crossner_ai"]["types_seen"] == ["researcher"]
@@ -140,7 +166,7 @@ def test_the_command_from_end_to_end(tmp_path, tokenizer_folder, capsys):
 
 def test_mentions_are_counted_by_type_and_by_words_alone():
     mentions = [("Ada", "person"), ("Ada", "person"), ("U.S.", "country"), ("Oslo", "film"), ("+++", "film")]
-    benchmark = Benchmark("b", [["Ada"]], ["person", "country", "film"], mentions)
+    benchmark = benchmark_of(("person", "country", "film"), ["Ada"], mentions)
     marked = [("ada", "person"), ("Oslo", "city"), ("U S", "country"), ("++", "film"), ("Rome", "film")]
     rows = [{"text": "", "entities": [{"text": text, "type": kind} for text, kind in marked]}]
     (overlap,) = compare(rows, [benchmark], asked=["river"])
@@ -165,6 +191,7 @@ def write_mix(folder):
     return folder
 
 
+@pytest.mark.usefixtures("own_benchmarks")
 def test_a_mix_is_read_by_all_the_names_it_asks_by(tmp_path, capsys):
     mix = write_mix(tmp_path / "mix")
     assert type_names(mix) == ["city", "person", "researcher"]

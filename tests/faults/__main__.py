@@ -11,8 +11,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before the libraries that read it: "no net
 
 import torch
 
-from model_card.provenance import provenance
-from model_card.results import write
+from model_card.evidence.provenance import provenance
+from model_card.evidence.results import write
 from tests.faults.table import FILE, rows
 
 

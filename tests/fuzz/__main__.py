@@ -15,8 +15,8 @@ from pathlib import Path
 
 import torch
 
-from model_card.provenance import ROOT, provenance
-from model_card.results import write
+from model_card.evidence.provenance import ROOT, provenance
+from model_card.evidence.results import write
 from tests.fuzz.campaign import Campaign
 from tests.fuzz.targets import NAMES, target_of
 from tests.fuzz.worker import ENGINES, engines

@@ -6,8 +6,8 @@ import json
 import math
 from typing import Any
 
-from metric.entity_f1._entities import normalize_uniner
-from metric.entity_f1._scorer import score_entities
+from metric.entity_f1.entities import normalize_uniner
+from metric.entity_f1.scorer import score_entities
 from modeling.canvas.template import check_types, parse_completion, render_completion, render_prompt
 from modeling.canvas.words import split_words, windows
 from modeling.extraction.jsonlines import ANSWERED, read_rows, skip_answered, write_answer

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metric.entity_f1._scorer import quantile, resampled_sums, score_entities
+from metric.entity_f1.scorer import quantile, resampled_sums, score_entities
 
 Sentences = list[list[dict[str, Any]]]
 

@@ -12,8 +12,8 @@ import evaluate
 import pytest
 import yaml
 
-from metric.entity_f1._scorer import score_entities
 from metric.entity_f1.entity_f1 import EntityF1
+from metric.entity_f1.scorer import score_entities
 
 FOLDER = Path(__file__).resolve().parents[2] / "metric" / "entity_f1"
 CARD = (FOLDER / "README.md").read_text(encoding="utf-8")

@@ -19,8 +19,8 @@ import evaluate
 import pytest
 from evaluate.loading import get_imports
 
-from metric.entity_f1._scorer import score_entities
 from metric.entity_f1.entity_f1 import EntityF1
+from metric.entity_f1.scorer import score_entities
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "metric" / "entity_f1"
@@ -215,14 +215,14 @@ def test_loader_finds_every_sibling_that_the_modules_import() -> None:
                 assert node.module
                 assert "." not in node.module
                 needed.add(node.module)
-    assert needed == copied == {"_entities", "_scorer"}
+    assert needed == copied == {"entities", "scorer"}
 
 
 @pytest.mark.parametrize(
     ("file", "allowed"),
     [
-        ("_entities.py", set()),
-        ("_scorer.py", set()),
+        ("entities.py", set()),
+        ("scorer.py", set()),
         ("entity_f1.py", {"evaluate", "datasets"}),
         ("app.py", {"evaluate", "gradio"}),
     ],

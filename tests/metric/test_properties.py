@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metric.entity_f1._entities import normalize_uniner
-from metric.entity_f1._scorer import EntityScore, score_entities
+from metric.entity_f1.entities import normalize_uniner
 from metric.entity_f1.entity_f1 import EntityF1
+from metric.entity_f1.scorer import EntityScore, score_entities
 
 Sentence = list[dict[str, Any]]
 Pairs = list[tuple[Sentence, Sentence]]

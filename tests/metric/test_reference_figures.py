@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from metric.entity_f1._scorer import score_entities
+from metric.entity_f1.scorer import score_entities
 
 SETTINGS = {
     "uniner_script": ("text", "uniner"),

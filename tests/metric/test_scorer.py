@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from metric.entity_f1._entities import normalize_uniner
-from metric.entity_f1._scorer import UNINER_EPSILON, score_entities
+from metric.entity_f1.entities import normalize_uniner
+from metric.entity_f1.scorer import UNINER_EPSILON, score_entities
 
 Sentence = list[dict[str, Any]]
 

@@ -143,10 +143,7 @@ def test_the_layout_of_a_prompt(extractor):
     tokens = encoder.tokenizer.convert_ids_to_tokens(prompt.input_ids)
     marker = encoder.tokenizer.convert_ids_to_tokens(settings.first_marker_id)
     newline, tab = encoder.tokenizer.convert_ids_to_tokens([settings.newline_token_id, settings.tab_token_id])
-    assert tokens == (
-        ["[CLS]", marker, "person", marker, "a", "city"]
-        + ["alice", newline, newline, "met", tab, "b", "##o", "##b", "-", "x"]
-    ) or tokens[:11] == [
+    assert tokens[:11] == [
         "[CLS]",
         marker,
         "person",

@@ -1,0 +1,1 @@
+"""Tables and plots, each drawn from results files only."""

@@ -1,0 +1,1 @@
+"""How fast extraction and training are, and what they cost."""

@@ -1,1 +1,0 @@
-"""Tables and sentences of the card, each drawn from one results file."""
