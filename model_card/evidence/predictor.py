@@ -29,7 +29,8 @@ class Predictor:
     Args:
         model: folder or Hub id; ``"mini"`` is the embedded default.
         data: folder of the benchmarks; None downloads them.
-        device: such as ``"cuda"``; None: a GPU if there is one.
+        device: such as ``"cuda"``; None: a GPU if there is one. Answers kept on another machine are found by
+            the device that they were computed on.
         dtype: ``"float32"`` or ``"bfloat16"``.
         quantize: ``"int8"``, the encoder in 8-bit integers; None: as ``dtype`` says.
         revision: branch, tag or commit of a Hub repository.
@@ -58,7 +59,7 @@ class Predictor:
     ) -> None:
         self.model = model
         self.data = data
-        self.device = checked_device(device) or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = quantize or dtype
         self.revision = revision
         self.batch_size = batch_size
@@ -76,7 +77,8 @@ class Predictor:
 
     @cached_property
     def extractor(self) -> EntityExtractor:
-        """The model itself, loaded when it is first needed."""
+        """The model itself, loaded when it is first needed: kept answers are scored without its device."""
+        checked_device(self.device)
         return EntityExtractor.from_pretrained(self.model, **self._load)
 
     @cached_property

@@ -77,7 +77,10 @@ def weights_key(model: str, revision: str | None = None) -> str:
 
 
 def commit() -> str | None:
-    """Return the commit of the working tree, ``-dirty`` if it has changes; None outside a checkout."""
+    """Return the commit of the working tree, ``-dirty`` if it has changes.
+
+    A tree that was copied without its history may name its commit in ``DIFFUSION_NER_COMMIT``; else None.
+    """
     try:
         result = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
@@ -87,7 +90,7 @@ def commit() -> str | None:
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):
-        return None
+        return os.environ.get("DIFFUSION_NER_COMMIT")
     return result.stdout.strip()
 
 
