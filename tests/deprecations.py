@@ -21,6 +21,7 @@ OURS = tuple(
     str(REPOSITORY / name) for name in ("modeling", "dataset_builder", "metric", "model_card", "space_app")
 )
 PASSED_OVER = ("torch",)
+NOISY = ("ray",)  # warns of its own internal calls, whoever started them
 ANNOUNCEMENTS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
 _SITE = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _STANDARD = sysconfig.get_path("stdlib")
@@ -50,6 +51,8 @@ def caller(frame: FrameType | None) -> str:
         if package and package not in PASSED_OVER:
             if warner is None:
                 warner = package
+                if warner in NOISY:
+                    return warner
             elif package != warner:
                 return package
         frame = frame.f_back

@@ -1,9 +1,10 @@
 """Text to tokens and back to text: the prompt's ids with the place of every word, type and marker in it.
 
 There are two layouts. In the joint one, types and text are one string (``canvas.template``), positions run
-through it, and each type has a marker of its own number. In that of type blocks, each type is a block (marker
-and name) behind ``[CLS]``, all with the same marker and the same positions. The text stands behind them at
-positions of its own. So nothing tells the order of the types, and the text stands where it would without them.
+through it, and each type has a marker of its own number. In that of type blocks, each type is a block
+(marker and name) behind ``[CLS]``, all with the same marker and the same positions. The text stands behind
+them at positions of its own. So nothing tells the order of the types, and the text stands where it would
+without them.
 """
 
 import re
@@ -30,11 +31,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class EncodedPrompt:
     """One prompt in tokens.
 
-    ``input_ids``, ``token_types`` and ``positions`` have one entry a token (``token_types`` is the letter
-    case: 0 lower, 1 capitalised, 2 upper; 5 in a type block; ``positions`` are position ids). ``words`` are
-    character offsets into the text of the words that have a token, ``word_positions`` the index of each one's first token. ``markers`` are the indices of the type
-    markers (empty without markers). ``sources`` are the indices of the tokens of type names and text:
-    what a completion can copy. ``text_span`` is the half-open token range of the text. ``blocks`` has the
+    ``input_ids``, ``token_types`` and ``positions`` have one entry a token. ``token_types`` is the letter
+    case (0 lower, 1 capitalised, 2 upper), or 5 in a type block; ``positions`` are position ids. ``words`` are
+    character offsets into the text of the words that have a token, ``word_positions`` the index of each one's
+    first token. ``markers`` are the indices of the type markers (empty without markers). ``sources`` are the
+    indices of the tokens of type names and text: what a completion can copy. ``text_span`` is the half-open
+    token range of the text. ``blocks`` has the
     number of each token's type block, from 1, and 0 elsewhere; it is empty if the types are no blocks.
     """
 
@@ -77,11 +79,12 @@ class PromptEncoder:
                 f"{type(self.tokenizer).__name__} gives no character offsets; "
                 "use the fast tokenizer (AutoTokenizer with use_fast=True)"
             )
-        self._words = WordTokens(
-            lambda texts: self._tokenize(texts)["input_ids"], self.tokenizer.unk_token_id
-        )
+        self._words = WordTokens(self._plain_ids, self.tokenizer.unk_token_id)
         probe = "Éa-B c"
         self._lossy = self._decode(self.token_ids([probe])[0]) != probe
+
+    def _plain_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        return self._tokenize(texts)["input_ids"]
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text, with no special token, whatever the text says.

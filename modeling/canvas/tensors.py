@@ -1,9 +1,8 @@
 """Encoded prompts and canvases to padded tensors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
-import numpy as np
 import torch
 
 from .encoding import EncodedPrompt
@@ -17,20 +16,22 @@ def pad(
     """Return int64 ``[rows, longest]``, the longest rounded up to a multiple."""
     lengths = [len(row) for row in rows]
     place = _places(lengths, multiple, left)
-    table = np.full(place.shape, value, dtype=np.int64)
-    table[place] = np.fromiter(chain.from_iterable(rows), np.int64, sum(lengths))
-    return torch.from_numpy(table)
+    return torch.full(place.shape, value).masked_scatter(place, _flat(rows))
 
 
 def existing(lengths: Sequence[int], left: bool = False) -> torch.Tensor:
     """Return which places of rows of these lengths exist once they are padded, bool ``[rows, longest]``."""
-    return torch.from_numpy(_places(lengths, MULTIPLE, left))
+    return _places(lengths, MULTIPLE, left)
 
 
-def _places(lengths: Sequence[int], multiple: int, left: bool) -> np.ndarray:
+def _places(lengths: Sequence[int], multiple: int, left: bool) -> torch.Tensor:
     width = max(multiple, -(-max(lengths, default=0) // multiple) * multiple)
-    index, own = np.arange(width), np.array(lengths, dtype=np.int64)[:, None]
+    index, own = torch.arange(width), torch.tensor(lengths, dtype=torch.long)[:, None]
     return index >= width - own if left else index < own
+
+
+def _flat(rows: Iterable[Sequence[int]]) -> torch.Tensor:
+    return torch.tensor(list(chain.from_iterable(rows)), dtype=torch.long)
 
 
 def prompt_tensors(
@@ -42,7 +43,7 @@ def prompt_tensors(
     offsets = ids.shape[1] - lengths if left else torch.zeros_like(lengths)
     sources = torch.zeros(ids.shape, dtype=torch.bool)
     row = torch.arange(len(prompts)).repeat_interleave(torch.tensor([len(p.sources) for p in prompts]))
-    column = torch.from_numpy(np.fromiter(chain.from_iterable(p.sources for p in prompts), np.int64))
+    column = _flat(p.sources for p in prompts)
     sources[row, column + offsets[row, 0]] = True
     markers = pad([p.markers for p in prompts], -1, multiple=1)
     tensors = {

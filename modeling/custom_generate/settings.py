@@ -102,11 +102,12 @@ class DiffusionSettings:
                 "newline_token_id and tab_token_id need type_attention='text' or 'own', got 'joint'; "
                 "set both to -1"
             )
-        for name in ("aligned_score_temperature", "completion_score_temperature"):
+        for name in ("outside_bias", "aligned_score_temperature", "completion_score_temperature"):
             value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not 0 < value < math.inf:
-                raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
+            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            if not number or (value <= 0 and name != "outside_bias"):
+                above = "" if name == "outside_bias" else " above 0"
+                raise ValueError(f"{name} must be a finite number{above}, got {value!r}")
 
     @classmethod
     def of(cls, model: Any) -> "DiffusionSettings":

@@ -1,8 +1,8 @@
 """Rows to training batches: prompts, their canvases and the padding between them.
 
 Both collators return a flat dictionary of tensors that ``TrainingBatch.from_tensors`` reads:
-``prompt_{ids,mask,positions,token_types,sources,markers}`` (and ``prompt_blocks`` where the types are blocks),
-per canvas ``{kind}_{ids,mask,positions}``,
+``prompt_{ids,mask,positions,token_types,sources,markers}`` (and ``prompt_blocks`` where the types are
+blocks), per canvas ``{kind}_{ids,mask,positions}``,
 ``aligned_word_ids``, ``aligned_scored``, ``type_counts``, and ``labels`` (all canvas targets, -100
 elsewhere), by which the Trainer counts the tokens that the loss is divided by.
 """

@@ -226,7 +226,7 @@ def extraction(draws: Draws) -> None:
     way: dict = {"canvas": draws.choice(("aligned", "completion")), "steps": draws.integer(1, 2)}
     if way["canvas"] == "completion":
         way |= {"decoding": draws.choice(("plain", "grounded")), "nested": draws.chance()}
-    way |= {"adaptive": draws.choice((False, True)), "remasking": draws.chance()}
+    way |= {"adaptive": draws.choice((False, True)), "remasking": way["steps"] > 1 and draws.chance()}
     if draws.chance():
         way |= {"temperature": draws.choice((0.5, 10.0)), "seed": draws.integer(0, 9)}
     try:

@@ -152,5 +152,5 @@ def test_a_missing_ray_is_named_with_the_command_that_installs_it(model, tmp_pat
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
     assert result.returncode == 1
-    assert "pip install 'ray[data]>=2.60,<3'" in result.stderr
+    assert 'pip install "diffusion-ner-zero[ray]"' in result.stderr
     assert "Traceback" not in result.stderr

@@ -30,7 +30,8 @@ def test_adaptive_answers_are_the_same_in_any_batch_and_take_no_more_steps(extra
         check(text, TYPES, answer)
     prompts = extractor.encoder.encode_batch([(TYPES, text) for text in texts])
     forwards = [reading.forwards for reading in extractor.runner.read(prompts, chosen)]
-    assert all(1 <= count <= chosen.steps for count in forwards)
+    rounds = 1 if canvas == "aligned" else 6  # a canvas that its answer fills is written again, twice as long
+    assert all(1 <= count <= rounds * chosen.steps for count in forwards)
     if canvas == "aligned":  # the toy network is sure of its tags: one forward is enough for some text
         assert min(forwards) == 1
 

@@ -142,9 +142,15 @@ def test_limits_of_the_caller_hold(trained: Path) -> None:
 
 def test_numbers_of_numpy_are_numbers(own: EntityExtractor) -> None:
     given = own.batch_predict_entities(
-        TEXTS, TYPES, np.float32(0.25), np.int64(4), steps=np.int32(2), temperature=0.0, seed=np.int64(3)
+        TEXTS,
+        TYPES,
+        np.float32(0.25),
+        np.int64(4),
+        steps=np.int32(2),
+        temperature=np.float32(0.5),
+        seed=np.int64(3),
     )
-    assert given == own.batch_predict_entities(TEXTS, TYPES, 0.25, 4, steps=2, seed=3)
+    assert given == own.batch_predict_entities(TEXTS, TYPES, 0.25, 4, steps=2, temperature=0.5, seed=3)
     with pytest.raises(ValueError, match="threshold"):
         own.predict_entities(TEXTS[0], TYPES, np.float32(1.5))
     with pytest.raises(ValueError, match="batch_size"):

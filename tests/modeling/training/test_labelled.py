@@ -268,7 +268,7 @@ def test_the_rates_of_a_query_are_those_of_the_arguments(trained, tmp_path):
     data = tmp_path / "my.jsonl"
     data.write_bytes(b"".join(lines(ANN)))
     rates = {"full_list_rate": 0.5, "drop_rate": 0.25, "lower_rate": 0.75, "both_rate": 0.35}
-    settings = RunArguments(few_negatives=2, **rates)
+    settings = RunArguments(few_negatives=2, max_length=128, canvas_length=64, **rates)
     arguments = DiffusionArguments(output_dir=str(tmp_path / "out"), use_cpu=True, report_to="none")
     trainer = make_trainer(
         load_model(trained), load_tokenizer(trained), load_labelled(data), settings, arguments

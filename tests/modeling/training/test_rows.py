@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from dataset_builder.mix.sources import PILE, SOURCES
+from dataset_builder.mix.further import FURTHER
+from dataset_builder.mix.sources import PILE, SOURCES, allows_commercial_use
 from modeling.training.rows import load_rows
 from tests.modeling.smoke import CONFIG
 from tests.modeling.tiny import SOURCES as TOY
 from tests.modeling.tiny import write_mix
 
 OPEN = CONFIG.with_name("train_mini_open.yaml")
-FREE = {"CC0", "CC BY 4.0", "CC BY-SA 4.0", "MIT", "public domain"}
+# Held out of the mix for the figures on far domains.
+HELD_OUT = {"legal_india_dev", "fire_finance", "agriner", "sofc_fuel_cells", "somesci_software"}
 
 
 def test_only_some_sources_are_kept(tmp_path):
@@ -40,6 +42,21 @@ def test_prompt_rows_have_no_sources(tmp_path):
 
 def test_the_open_recipe_takes_every_source_whose_licence_is_free_and_no_other():
     chosen = yaml.safe_load(OPEN.read_text())
-    assert chosen.pop("sources") == [s.name for s in (PILE, *SOURCES) if s.licence in FREE]
+    sources = chosen.pop("sources")
+    sets = [s for s in (PILE, *SOURCES, *FURTHER) if s.name not in HELD_OUT]
+    free = [source.name for source in sets if allows_commercial_use(source.licence)]
+    assert [name for name in sources if not name.startswith("open_")] == free
+    assert not any(name.endswith("_restricted") for name in sources)
     recipe = yaml.safe_load(CONFIG.read_text())
     assert {**chosen, "output_dir": recipe["output_dir"]} == recipe
+
+
+def test_factors_change_how_often_a_source_is_drawn(tmp_path):
+    folder = write_mix(tmp_path, train=70, validation=14)
+    rows = load_rows(str(folder), factors={"person": 2.5})
+    sources = rows.splits["train"]["source"]
+    assert rows.weights == [2.5 if source == "person" else 1.0 for source in sources]
+    with pytest.raises(ValueError, match="has no source 'nowhere' to weigh"):
+        load_rows(str(folder), factors={"nowhere": 2.0})
+    with pytest.raises(ValueError, match="must be above 0, got 0"):
+        load_rows(str(folder), factors={"person": 0.0})

@@ -165,7 +165,8 @@ def test_the_log_tells_what_goes_wrong_first(tokenizer, tmp_path):
         # 120 rows at evenly spaced times: every bucket has its share, and the masks are as the schedule says.
         expected = figures[f"eval_completion_expected_{rate}"]
         assert low / 100 <= expected <= low / 100 + 0.2
-        assert figures[f"eval_completion_masked_{rate}"] == pytest.approx(expected, abs=0.05)
+        # Some 360 slots: the standard deviation of their share is 0.025.
+        assert figures[f"eval_completion_masked_{rate}"] == pytest.approx(expected, abs=0.1)
         assert figures[f"eval_completion_nll_{rate}"] > 0
     trainer.settings = replace(trainer.settings, mask_token_id=rows_token(tokenizer))
     trainer.diffusion_loss = replace(trainer.diffusion_loss)
