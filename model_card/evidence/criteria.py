@@ -80,7 +80,7 @@ def _rival(pareto: dict[str, Any] | None) -> tuple[str, dict[str, Any]] | None:
     """Return UniNER's point, if it was measured on the machine that the model was measured on."""
     if pareto is None:
         return None
-    hardware = {point["hardware"] for point in pareto["results"]["points"].values()}
+    hardware = {point.get("hardware") for point in pareto["results"]["points"].values()}
     point = pareto["results"]["baselines"].get(UNINER.lower())
     return None if point is None or {point["hardware"]} != hardware else (UNINER, point)
 

@@ -32,8 +32,8 @@ class EncodedPrompt:
     """One prompt in tokens.
 
     ``input_ids``, ``token_types`` and ``positions`` have one entry a token. ``token_types`` is the letter
-    case (0 lower, 1 capitalised, 2 upper), or 5 in a type block; ``positions`` are position ids. ``words`` are
-    character offsets into the text of the words that have a token, ``word_positions`` the index of each one's
+    case (0 lower, 1 capitalised, 2 upper), or 5 in a type block. ``positions`` are position ids. ``words``
+    are character offsets into the text of the words that have a token, ``word_positions`` the index of each one's
     first token. ``markers`` are the indices of the type markers (empty without markers). ``sources`` are the
     indices of the tokens of type names and text: what a completion can copy. ``text_span`` is the half-open
     token range of the text. ``blocks`` has the
