@@ -16,8 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from ..custom_generate.forking import ForkSafeLock
 from ..custom_generate.settings import DiffusionSettings
 from .template import PROMPT_HEAD, PROMPT_TEXT, TYPE_SEPARATOR, render_prompt
-from .word_tokens import WordTokens, breaks_between
-from .words import split_words
+from .words import WordTokens, breaks_between, split_words
 
 CASE_LOWER, CASE_CAPITALISED, CASE_UPPER = range(3)
 TYPE_NAME = 5  # the token type of a block; 3 and 4 are the canvases

@@ -20,7 +20,7 @@ from ..canvas.template import Mention, render_mentions
 from ..canvas.tensors import aligned_tensors, completion_tensors, existing, pad, prompt_tensors
 from ..custom_generate.settings import DiffusionSettings
 from .queries import Query, QuerySampler
-from .sampler_key import fraction, seeds_of
+from .sampler import fraction, seeds_of
 
 IGNORE = -100
 

@@ -11,9 +11,8 @@ from transformers import PreTrainedTokenizerBase
 
 from ..canvas.encoding import PromptEncoder
 from ..canvas.template import render_completion
-from .levels import has_levels, names_of
-from .queries import Inventory, QuerySampler
-from .sampler_key import fraction
+from .queries import Inventory, QuerySampler, has_levels, names_of
+from .sampler import fraction
 
 BATCH = 1000  # rows that are read and tokenized together
 ALONE_ANSWER = 8  # tokens of an answer to one type alone: half of them are "none"

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from ..canvas.template import parse_completion
 from ..extraction.extractor import EntityExtractor
 from .queries import QuerySampler
-from .sampler_key import derived_seed
+from .sampler import derived_seed
 
 BATCH = 16
 

@@ -21,7 +21,7 @@ from modeling.training.collator import (
     tag_ids,
 )
 from modeling.training.queries import QuerySampler
-from modeling.training.sampler_key import derived_seed
+from modeling.training.sampler import derived_seed
 from tests.modeling.tiny import INVENTORIES, TYPES, toy_rows
 
 ALWAYS = {"full_list_rate": 1.0, "drop_rate": 0.0, "lower_rate": 0.0, "coarse_rate": 0.0}
