@@ -3,7 +3,8 @@
 There are two layouts. In the joint one, types and text are one string (``canvas.template``), positions run
 through it, and each type has a marker of its own number. In that of type blocks, each type is a block (marker
 and name) behind ``[CLS]``, all with the same marker and the same positions. The text stands behind them at
-positions of its own. So nothing tells the order of the types, and the text stands where it would without them.
+positions of its own. So nothing tells the order of the types, and the text stands where it would without
+them.
 """
 
 import re
@@ -31,8 +32,8 @@ class EncodedPrompt:
 
     ``input_ids``, ``token_types`` and ``positions`` have one entry a token (``token_types`` is the letter
     case: 0 lower, 1 capitalised, 2 upper; 5 in a type block; ``positions`` are position ids). ``words`` are
-    character offsets into the text of the words that have a token, ``word_positions`` the index of each one's first token. ``markers`` are the indices of the type
-    markers (empty without markers). ``sources`` are the indices of the tokens of type names and text:
+    character offsets into the text of the words that have a token, ``word_positions`` the index of each
+    one's first token. ``markers`` are the indices of the type markers (empty without markers). ``sources`` are the indices of the tokens of type names and text:
     what a completion can copy. ``text_span`` is the half-open token range of the text. ``blocks`` has the
     number of each token's type block, from 1, and 0 elsewhere; it is empty if the types are no blocks.
     """

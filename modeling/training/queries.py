@@ -244,8 +244,8 @@ class QuerySampler:
         present = sorted({name for _, name in named})
         known = {*present, *(n for e, _ in named for n in (e["type"], *(e.get("also") or ())))}
         positives = self._positives(present, inventory, rng)
-        room = self.max_types - len(positives)
-        negatives = self._negatives(row, inventory, known, room, extent, rng)
+        left = self.max_types - len(positives)
+        negatives = self._negatives(row, inventory, known, left, extent, rng)
         types = positives + negatives or present[:1]
         if not types:
             raise ValueError(
@@ -315,7 +315,7 @@ class QuerySampler:
         row: Mapping[str, Any],
         inventory: Inventory,
         known: set[str],
-        room: int,
+        left: int,
         extent: Extent,
         rng: random.Random,
     ) -> list[str]:
@@ -329,6 +329,6 @@ class QuerySampler:
         absent = sorted(pool - known - near)
         # A coarse name stands for its fine types: it is absent only if they are.
         count = len(absent) if extent.full_list else extent.negatives
-        if room == self.max_types:  # nothing present is asked for: ask for one absent type at least
+        if left == self.max_types:  # nothing present is asked for: ask for one absent type at least
             count = max(count, 1)
-        return rng.sample(absent, min(count, len(absent), room))
+        return rng.sample(absent, min(count, len(absent), left))

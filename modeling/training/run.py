@@ -18,8 +18,8 @@ from ..backbones.pointer_init import pointer_from_encoder
 from ..backbones.sources import read_json, resolve
 from ..backbones.tokenizer import load_tokenizer
 from ..canvas.encoding import PromptEncoder
+from ..custom_generate.network import context_of
 from ..custom_generate.settings import DiffusionSettings
-from ..custom_generate.task import context_of
 from .arguments import DiffusionArguments, RunArguments
 from .averaging import mean_of
 from .collator import CompletionCollator, EntityCollator
