@@ -109,9 +109,16 @@ def declared_defaults() -> dict[str, list[str]]:
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             for name, value in _defaults(node):
-                if name in OPTIONS and not (isinstance(value, ast.Constant) and value.value is None):
+                if name in OPTIONS and not _leaves_it(value):
                     places[name].append(f"{path.relative_to(ROOT)}:{value.lineno}")
     return dict(places)
+
+
+def _leaves_it(value: ast.expr) -> bool:
+    """Return whether a default is None, by itself or as that of a config's ``option(None, ...)``."""
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "option":
+        value = value.args[0]
+    return isinstance(value, ast.Constant) and value.value is None
 
 
 def _defaults(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:

@@ -13,7 +13,7 @@ from model_card.evidence.setting import SAMPLES, Setting
 from modeling import EntityExtractor
 from modeling.extraction.chunking import Entity, flat, plan
 from modeling.extraction.options import Options
-from modeling.extraction.prediction import Reading
+from modeling.extraction.prediction import Prediction
 
 Document = tuple[Sequence[str], str]  # the types that are asked for, and the text
 
@@ -72,12 +72,12 @@ def _final(
     batch_size: int,
     title: str | None,
 ) -> list[list[Answer]]:
-    gathered: list[list[Reading]] = [[] for _ in documents]
+    gathered: list[list[Prediction]] = [[] for _ in documents]
     placed: list[list[Entity]] = [[] for _ in documents]
-    readings = extractor.read(documents, _options(extractor, setting), batch_size)
-    for request, reading in _bar(readings, len(documents), title):
-        gathered[request.document].append(reading)
-        placed[request.document] += request.placed(reading.entities)
+    predictions = extractor.predict(documents, _options(extractor, setting), batch_size)
+    for request, prediction in _bar(predictions, len(documents), title):
+        gathered[request.document].append(prediction)
+        placed[request.document] += request.placed(prediction.entities)
     return [[_answer(own, found)] for own, found in zip(gathered, placed, strict=True)]
 
 
@@ -91,20 +91,20 @@ def _steps(
     options = _options(extractor, setting)
     requests = plan(extractor.encoder, documents, extractor.limits)
     requests.sort(key=lambda r: (len(r.prompt), r.document, r.offset))
-    readings: dict[tuple[int, int], list[Reading]] = defaultdict(list)
+    predictions: dict[tuple[int, int], list[Prediction]] = defaultdict(list)
     placed: dict[tuple[int, int], list[Entity]] = defaultdict(list)
     batches = range(0, len(requests), batch_size)
     for at in _bar(iter(batches), len(batches), title):
         batch = requests[at : at + batch_size]
-        trajectories = extractor.runner.read_steps([r.prompt for r in batch], options)
+        trajectories = extractor.decoder.predict_steps([r.prompt for r in batch], options)
         for request, own in zip(batch, trajectories, strict=True):
             # A canvas that was finished early stays as it is.
             for step in range(setting.steps):
-                reading = own[min(step, len(own) - 1)]
-                readings[request.document, step].append(reading)
-                placed[request.document, step] += request.placed(reading.entities)
+                prediction = own[min(step, len(own) - 1)]
+                predictions[request.document, step].append(prediction)
+                placed[request.document, step] += request.placed(prediction.entities)
     return [
-        [_answer(readings[d, step], placed[d, step]) for step in range(setting.steps)]
+        [_answer(predictions[d, step], placed[d, step]) for step in range(setting.steps)]
         for d in range(len(documents))
     ]
 
@@ -143,13 +143,13 @@ def _sampled(found: Sequence[dict[str, Any]]) -> Answer:
     return Answer(tuple(Entity(e["start"], e["end"], e["text"], e["label"], e["score"]) for e in found))
 
 
-def _answer(readings: Sequence[Reading], placed: Sequence[Entity]) -> Answer:
+def _answer(predictions: Sequence[Prediction], placed: Sequence[Entity]) -> Answer:
     return Answer(
         tuple(flat(placed)),
-        tuple(pair for r in readings for pair in r.hallucinations),
-        sum(r.segments for r in readings),
-        sum(len(r.violations) for r in readings),
-        sum(r.forwards for r in readings),
-        sum(len(r.repetitions) for r in readings),
-        sum(r.truncated for r in readings),
+        tuple(pair for r in predictions for pair in r.hallucinations),
+        sum(r.segments for r in predictions),
+        sum(len(r.violations) for r in predictions),
+        sum(r.forwards for r in predictions),
+        sum(len(r.repetitions) for r in predictions),
+        sum(r.truncated for r in predictions),
     )

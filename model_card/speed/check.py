@@ -8,7 +8,7 @@ import torch
 
 from model_card.speed.cuda import Bench, Work
 from modeling.custom_generate.engine import attach_engine, detach_engine
-from modeling.extraction.prediction import Reading
+from modeling.extraction.prediction import Prediction
 
 WAYS = {"packed": 0, "recorded": 1 << 14}  # the greatest batch, in tokens, that runs recorded
 STEPS = "3"
@@ -30,13 +30,13 @@ def answers_agree(bench: Bench, count: int = 8) -> dict[str, dict[str, Any]]:
             attach_engine(bench.model, graph_tokens=tokens)
             # One by one in buckets, as they are meant.
             parts = [[work] for work in works] if tokens else [works]
-            fast = [reading for part in parts for reading in bench.run(part)]
+            fast = [prediction for part in parts for prediction in bench.run(part)]
             detach_engine(bench.model)
             equal = sum(a == b for a, b in zip(_places(plain), _places(fast), strict=True))
             entry: dict[str, Any] = {
                 "sentences": len(works),
                 "equal": equal,
-                "entities": sum(len(reading.entities) for reading in plain),
+                "entities": sum(len(prediction.entities) for prediction in plain),
             }
             if equal == len(works):
                 pairs = zip(_scores(plain), _scores(fast), strict=True)
@@ -102,9 +102,9 @@ def _states(bench: Bench, works: Sequence[Work], model: Any) -> torch.Tensor:
         return denoiser.hidden(ids)[mask].float()
 
 
-def _places(readings: Sequence[Reading]) -> list[list[tuple[int, int, str]]]:
-    return [[(e.start, e.end, e.label) for e in reading.entities] for reading in readings]
+def _places(predictions: Sequence[Prediction]) -> list[list[tuple[int, int, str]]]:
+    return [[(e.start, e.end, e.label) for e in prediction.entities] for prediction in predictions]
 
 
-def _scores(readings: Sequence[Reading]) -> list[float]:
-    return [entity.score for reading in readings for entity in reading.entities]
+def _scores(predictions: Sequence[Prediction]) -> list[float]:
+    return [entity.score for prediction in predictions for entity in prediction.entities]

@@ -28,10 +28,10 @@ from modeling.canvas.words import split_words
 from modeling.custom_generate.config import DecodingConfig
 from modeling.custom_generate.grammar import Automaton, Grammar
 from modeling.custom_generate.network import Canvas, Prompt
+from modeling.custom_generate.rounds import Task, make_task
 from modeling.custom_generate.settings import DiffusionSettings
-from modeling.custom_generate.task import Task, make_task
 from modeling.extraction.options import Options
-from modeling.extraction.prediction import Reading, automaton_of, symbols_of
+from modeling.extraction.prediction import Prediction, automaton_of, symbols_of
 
 TINY = {
     "hidden_size": 32,
@@ -120,12 +120,12 @@ class Bench:
             for sentence, recorded in zip(self.sentences[name], self.forwards[canvas][name], strict=True)
         ]
 
-    def run(self, works: Sequence[Work]) -> list[Reading]:
+    def run(self, works: Sequence[Work]) -> list[Prediction]:
         """Extract from a batch of sentences on one kind of canvas."""
         task, prompts, automata = self.prepare(works)
         step = replay(task, [w.forwards for w in works])
         options = Options(works[0].canvas, "grounded", 1)
-        return self.extractor.runner.interpret(prompts, options, step, automata)
+        return self.extractor.decoder.interpret(prompts, options, step, automata)
 
     def prepare(self, works: Sequence[Work]) -> tuple[Task, list[EncodedPrompt], list[Automaton] | None]:
         """Return a batch ready to be denoised, its encoded prompts and (completion canvas) automata."""

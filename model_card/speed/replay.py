@@ -23,11 +23,9 @@ from model_card.evidence.provenance import provenance, weights_sha256
 from modeling import EntityExtractor
 from modeling.cli.flags import positive_number
 from modeling.custom_generate.config import DecodingConfig
-from modeling.custom_generate.fitting import bucket_of
-from modeling.custom_generate.rounds import rounds
+from modeling.custom_generate.rounds import Task, rounds
 from modeling.custom_generate.settings import CANVASES
-from modeling.custom_generate.state import DenoisingStep
-from modeling.custom_generate.task import Task
+from modeling.custom_generate.state import DenoisingStep, bucket_of
 from modeling.custom_generate.unmasking import Rule, Slots
 from modeling.extraction.options import Options
 
@@ -81,8 +79,8 @@ def count_forwards(extractor: EntityExtractor, sentences: Sequence[Sentence], ca
     options = adaptive_options(extractor, canvas)
     documents = [(list(s.types), s.text) for s in sentences]
     counts = [0] * len(documents)
-    for request, reading in extractor.read(documents, options, batch_size=32):
-        counts[request.document] += reading.forwards
+    for request, prediction in extractor.predict(documents, options, batch_size=32):
+        counts[request.document] += prediction.forwards
     return counts
 
 

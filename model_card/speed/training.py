@@ -30,11 +30,10 @@ from model_card.speed.shape import DREAM_7B
 from modeling import load_tokenizer
 from modeling.backbones.dream import dream_to_qwen2
 from modeling.custom_generate.settings import DiffusionSettings
-from modeling.training.arguments import CHECKPOINTING, DiffusionArguments
+from modeling.training.arguments import CHECKPOINTING, DiffusionArguments, RunArguments
 from modeling.training.rows import RunRows
-from modeling.training.run import RunArguments, make_trainer, with_adapter
-from modeling.training.sampler import DrawnCollator, GlobalBatchSampler
-from modeling.training.sampler_key import DrawnRows
+from modeling.training.run import make_trainer, with_adapter
+from modeling.training.sampler import DrawnCollator, DrawnRows, GlobalBatchSampler
 from modeling.training.trainer import DiffusionTrainer
 
 CONFIG = ROOT / "modeling" / "configs" / "train_dream_sft.yaml"
@@ -263,6 +262,7 @@ def recipe(
         "gradient_accumulation_steps": args.accumulation,
         "use_cpu": not torch.cuda.is_available(),
         "bf16": True,
+        "masks": "single",  # each canvas token goes through the network once
     }
     flags = [word for key, value in changes.items() for word in (f"--{key}", str(value))]
     parser = TrlParser([RunArguments, DiffusionArguments, ModelConfig])  # type: ignore[list-item]

@@ -17,8 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from ..custom_generate.forking import ForkSafeLock
 from ..custom_generate.settings import DiffusionSettings
 from .template import PROMPT_HEAD, PROMPT_TEXT, TYPE_SEPARATOR, render_prompt
-from .word_tokens import WordTokens, breaks_between
-from .words import split_words
+from .words import WordTokens, breaks_between, split_words
 
 CASE_LOWER, CASE_CAPITALISED, CASE_UPPER = range(3)
 TYPE_NAME = 5  # the token type of a block; 3 and 4 are the canvases
@@ -33,10 +32,10 @@ class EncodedPrompt:
 
     ``input_ids``, ``token_types`` and ``positions`` have one entry a token. ``token_types`` is the letter
     case (0 lower, 1 capitalised, 2 upper), or 5 in a type block. ``positions`` are position ids. ``words``
-    are character offsets into the text of the words that have a token, ``word_positions`` the index of each one's
-    first token. ``markers`` are the indices of the type markers (empty without markers). ``sources`` are the
-    indices of the tokens of type names and text: what a completion can copy. ``text_span`` is the half-open
-    token range of the text. ``blocks`` has the
+    are character offsets into the text of the words that have a token, ``word_positions`` the index of each
+    one's first token. ``markers`` are the indices of the type markers (empty without markers). ``sources``
+    are the indices of the tokens of type names and text: what a completion can copy. ``text_span`` is the
+    half-open token range of the text. ``blocks`` has the
     number of each token's type block, from 1, and 0 elsewhere; it is empty if the types are no blocks.
     """
 

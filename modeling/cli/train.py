@@ -91,8 +91,7 @@ def make_parser() -> Any:
     """Return trl's parser of all settings."""
     from trl import ModelConfig, TrlParser
 
-    from ..training.arguments import DiffusionArguments
-    from ..training.run import RunArguments
+    from ..training.arguments import DiffusionArguments, RunArguments
 
     kinds: Any = [RunArguments, DiffusionArguments, ModelConfig]
     parser = TrlParser(kinds, prog=f"{PROGRAM} train", usage=USAGE, allow_abbrev=False)

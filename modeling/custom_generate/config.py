@@ -20,6 +20,7 @@ COMPLETION = (GROUNDED, PLAIN)  # the modes of the completion canvas
 DEFAULT_STEPS = {"aligned": 1, "completion": 8}
 ADAPTIVE_STEPS = {"aligned": 4, "completion": 8}  # the most steps under an adaptive rule
 DEFAULT_ADAPTIVE = "entropy"  # what adaptive=True means
+SAMPLING_TEMPERATURE = 1.0  # of a call that asks for samples, and gives no temperature of its own
 ENTROPY_BOUND = {"aligned": 8.0, "completion": 2.0}
 
 _NEEDED = {
@@ -179,8 +180,8 @@ class DecodingConfig:
         confidence_threshold: of ``adaptive="threshold"``, in (0, 1]; default 0.7.
         entropy_bound: of ``adaptive="entropy"``, in nats, at least 0; default 8 on the aligned canvas, 2 on
             the completion canvas.
-        fit_canvas: whether the first step cuts a completion canvas to its answer (see ``fitting``); default:
-            with grounded decoding.
+        fit_canvas: whether the first step cuts a completion canvas to its answer (see
+            ``state.fitted_slots``); default: with grounded decoding.
         compact: whether rows that are done leave the batch; it changes no answer. Default: True.
         pad_penalty: taken off the logit of padding at the first of T steps, at least 0; step t of 0 .. T - 1
             takes off the share (T - t) / T of it. It keeps an early step from declaring the answer finished.

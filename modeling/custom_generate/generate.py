@@ -13,10 +13,9 @@ from .config import GROUNDED, PLAIN, DecodingConfig
 from .grammar import Grammar
 from .network import Canvas, Prompt, position_ids
 from .output import Collected, DiffusionOutput
-from .rounds import rounds
+from .rounds import make_task, rounds
 from .row_noise import row_seed
 from .settings import DiffusionSettings
-from .task import make_task
 
 DEFAULT_NEW_TOKENS = 128
 # What transformers' generate hands on to every custom function, whether the user gave it or not.
@@ -132,13 +131,13 @@ def generate(
     seeds = None
     if config.temperature > 0:
         seeds = _seeds(prompt, num_return_sequences, config.seed, generator)
-    room = task.room()
+    longest = task.longest_canvases()
     every = ids[rows]
     collected = Collected(every, settings.pad_token_id, output_history)
     if streamer is not None:
         streamer.put(every.cpu())
     truncated = torch.zeros(len(rows), dtype=torch.bool, device=ids.device)
-    most = [room[row] for row in rows] if config.fit_canvas else None
+    most = [longest[row] for row in rows] if config.fit_canvas else None
     for one in rounds(task, prompts=rows, most=most, seeds=seeds):
         draft = collected.add(torch.tensor(one.rows, device=ids.device), one.step, one.tokens)
         truncated[one.truncated] = True

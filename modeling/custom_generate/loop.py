@@ -6,12 +6,19 @@ from dataclasses import dataclass, replace
 import torch
 
 from .config import DecodingConfig
-from .fitting import SMALL_BATCH_SLOTS, answer_lengths, fitted_slots, group_by_width
 from .heads import candidate_logits
 from .network import Denoiser
 from .projection import FreeProjection, Projection
 from .row_noise import RowNoise
-from .state import DenoisingStep, Part, State
+from .state import (
+    SMALL_BATCH_SLOTS,
+    DenoisingStep,
+    Part,
+    State,
+    answer_lengths,
+    fitted_slots,
+    group_by_width,
+)
 from .tagging import OUTSIDE
 from .unmasking import Rules, Slots, remasking_budget, remasking_share, top_slots
 

@@ -10,6 +10,8 @@ from transformers.cache_utils import DynamicCache
 
 from .settings import DiffusionSettings
 
+LONGEST_CONTEXT = 2048  # what Dream was trained on; its position table goes on
+
 MULTIPLE = 8  # lengths that tensor cores like
 APPROXIMATE = "approximate"
 TYPE_ALIGNED, TYPE_COMPLETION = 3, 4  # token_type_ids of the canvases where the network has such
@@ -371,3 +373,10 @@ def shift(
     last = prompt.mask.long().cumsum(1).argmax(1)  # the first index that reaches the full count
     before = prompt_hidden[torch.arange(len(last), device=last.device), last]
     return torch.cat([before[:, None], hidden[:, :-1]], dim=1)
+
+
+def context_of(model: Any) -> int:
+    """Return how many positions a prompt and its canvas can take together."""
+    return min(
+        int(getattr(model.config, "max_position_embeddings", None) or LONGEST_CONTEXT), LONGEST_CONTEXT
+    )

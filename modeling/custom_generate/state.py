@@ -1,11 +1,16 @@
-"""The canvases of a batch while they are denoised: the whole state, the parts that run together, a step."""
+"""The canvases of a batch while they are denoised: how long they are, the whole state, the parts, a step."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from .network import Denoiser
 from .projection import Projection
+
+BUCKETS = (16, 32, 64, 128)  # slots; behind the last one, its doubles
+# Below this many slots a forward takes a GPU as long as one over a single slot: it waits for its launches.
+SMALL_BATCH_SLOTS = 512
 
 
 @dataclass
@@ -97,3 +102,49 @@ class State:
         return DenoisingStep(
             number, self.ids, self.confidence, self.choice, self.states, self.log_probs, self.forwards, slots
         )
+
+
+def bucket_of(length: int) -> int:
+    """Return the smallest canvas that holds an answer of this many tokens and a slot of padding behind it."""
+    for bucket in BUCKETS:
+        if length < bucket:
+            return bucket
+    bucket = BUCKETS[-1]
+    while bucket <= length:
+        bucket *= 2
+    return bucket
+
+
+def answer_lengths(ids: torch.Tensor, mask: torch.Tensor, pad_token_id: int) -> torch.Tensor:
+    """Return how many slots each answer takes, up to its last token that is no padding, ``[batch]``.
+
+    Args:
+        ids: token ids of whole canvases, ``[batch, slots]``.
+        mask: which slots exist, bool ``[batch, slots]``.
+    """
+    written = (ids != pad_token_id) & mask
+    last = torch.arange(1, ids.shape[1] + 1, device=ids.device) * written
+    return last.amax(1) if ids.shape[1] else last.sum(1)
+
+
+def fitted_slots(lengths: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
+    """Return how many slots each canvas keeps, ``[batch]``: its answer's bucket, never more than it has."""
+    fitted = torch.tensor([bucket_of(n) for n in lengths.tolist()], device=slots.device)
+    return fitted.minimum(slots)
+
+
+def group_by_width(widths: Sequence[int], small: int) -> list[tuple[list[int], int]]:
+    """Return groups of rows that run together, the widest first, each with its width.
+
+    Args:
+        widths: slots of each row.
+        small: groups are joined as long as rows x width stays within this many slots.
+    """
+    groups: list[tuple[list[int], int]] = []
+    for width in sorted(set(widths), reverse=True):
+        rows = [row for row, own in enumerate(widths) if own == width]
+        if groups and (len(groups[-1][0]) + len(rows)) * groups[-1][1] <= small:
+            groups[-1] = (sorted([*groups[-1][0], *rows]), groups[-1][1])
+        else:
+            groups.append((rows, width))
+    return groups

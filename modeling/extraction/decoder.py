@@ -1,4 +1,4 @@
-"""Runs canvases for a batch of encoded prompts: tensors in, readings out."""
+"""Runs canvases for a batch of encoded prompts: tensors in, predictions out."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,22 +10,21 @@ from ..canvas.encoding import EncodedPrompt, PromptEncoder
 from ..canvas.tensors import aligned_tensors, completion_tensors, prompt_tensors
 from ..custom_generate.config import GROUNDED
 from ..custom_generate.grammar import Automaton, Grammar
-from ..custom_generate.network import Canvas, Prompt
-from ..custom_generate.rounds import Round, rounds
+from ..custom_generate.network import Canvas, Prompt, context_of
+from ..custom_generate.rounds import Round, Task, make_task, rounds
 from ..custom_generate.row_noise import row_seed
 from ..custom_generate.settings import DiffusionSettings
 from ..custom_generate.state import DenoisingStep
 from ..custom_generate.tagging import FIRST_MARKER, INSIDE, OUTSIDE
-from ..custom_generate.task import Task, context_of, make_task
 from .options import Options
-from .prediction import Reading, automaton_of, read_aligned, read_free, read_grounded, symbols_of
+from .prediction import Prediction, automaton_of, predict_aligned, predict_free, predict_grounded, symbols_of
 
 LONGEST_PLAIN = 512  # slots of a plain completion: each holds a distribution over the whole vocabulary
 FIRST_CANVAS = 64  # slots of a completion canvas before it is fitted to its answer, or grows
 
 
 @dataclass
-class CanvasRunner:
+class Decoder:
     """One network and its encoder."""
 
     model: Any
@@ -36,13 +35,13 @@ class CanvasRunner:
         self._symbols = symbols_of(self.encoder)
         self.context = context_of(self.model)
 
-    def read(
+    def predict(
         self,
         prompts: Sequence[EncodedPrompt],
         options: Options,
         runs: Sequence[int] | None = None,
         batch_size: int | None = None,
-    ) -> list[Reading]:
+    ) -> list[Prediction]:
         """Denoise a canvas for each prompt and read it.
 
         A completion that fills its canvas to the last slot is written again on one twice as long, as far as
@@ -54,30 +53,30 @@ class CanvasRunner:
                 times (the same object) is encoded once.
             batch_size: how many canvases run together at most; default: all.
         """
-        readings: list[Reading | None] = [None] * len(prompts)
+        predictions: list[Prediction | None] = [None] * len(prompts)
         automata = self._automata(prompts, options)
         for one in self._rounds(prompts, options, automata, runs, batch_size):
             if not one.step.last:
                 continue
-            for row, reading in self._readings(prompts, options, automata, one):
-                before = readings[row]
-                reading.forwards += before.forwards if before is not None else 0
-                readings[row] = reading
-        return [reading for reading in readings if reading is not None]
+            for row, prediction in self._predictions(prompts, options, automata, one):
+                before = predictions[row]
+                prediction.forwards += before.forwards if before is not None else 0
+                predictions[row] = prediction
+        return [prediction for prediction in predictions if prediction is not None]
 
-    def read_steps(self, prompts: Sequence[EncodedPrompt], options: Options) -> list[list[Reading]]:
+    def predict_steps(self, prompts: Sequence[EncodedPrompt], options: Options) -> list[list[Prediction]]:
         """Return, for each prompt, what its canvas says after each step; a canvas that grows starts anew."""
-        trajectories: list[list[Reading]] = [[] for _ in prompts]
+        trajectories: list[list[Prediction]] = [[] for _ in prompts]
         automata = self._automata(prompts, options)
         for one in self._rounds(prompts, options, automata):
-            for row, reading in self._readings(prompts, options, automata, one):
+            for row, prediction in self._predictions(prompts, options, automata, one):
                 if one.step.number == 0:
                     trajectories[row] = []
-                trajectories[row].append(reading)
+                trajectories[row].append(prediction)
         return trajectories
 
     def stream(self, prompt: EncodedPrompt, options: Options) -> Iterator[DenoisingStep]:
-        """Yield the canvas of one prompt after each step; a completion starts again as ``read`` says."""
+        """Yield the canvas of one prompt after each step; a completion starts again as ``predict`` says."""
         for one in self._rounds([prompt], options, self._automata([prompt], options)):
             yield one.step
 
@@ -87,18 +86,18 @@ class CanvasRunner:
         options: Options,
         step: DenoisingStep,
         automata: Sequence[Automaton] | None = None,
-    ) -> list[Reading]:
+    ) -> list[Prediction]:
         """Read the canvases of the prompts as they stand after a step."""
         if options.canvas == "aligned":
-            readings = read_aligned(self.encoder, prompts, step)
+            predictions = predict_aligned(self.encoder, prompts, step)
         elif options.decoding == GROUNDED:
             own = automata or self._automata(prompts, options)
-            readings = read_grounded(self.encoder, prompts, own, step)
+            predictions = predict_grounded(self.encoder, prompts, own, step)
         else:
-            readings = read_free(self.encoder, prompts, step)
-        for reading, forwards in zip(readings, step.forwards.tolist(), strict=True):
-            reading.forwards = forwards
-        return readings
+            predictions = predict_free(self.encoder, prompts, step)
+        for prediction, forwards in zip(predictions, step.forwards.tolist(), strict=True):
+            prediction.forwards = forwards
+        return predictions
 
     def slots(self, prompt: EncodedPrompt, options: Options, step: DenoisingStep) -> list[dict[str, Any]]:
         """Return the slots of the first row for display: text, symbol, whether revealed, how surely."""
@@ -136,8 +135,10 @@ class CanvasRunner:
         task = self._task([prompts[i] for i in firsts.values()], options, own)
         most: list[int] | None = None
         if options.canvas == "completion":
-            room = [n if options.decoding == GROUNDED else min(n, LONGEST_PLAIN) for n in task.room()]
-            most = [room[row] for row in rows]
+            longest = task.longest_canvases()
+            if options.decoding != GROUNDED:
+                longest = [min(n, LONGEST_PLAIN) for n in longest]
+            most = [longest[row] for row in rows]
         seeds: list[int] | None = None
         if options.temperature > 0:
             seed = int(torch.randint(2**62, ())) if options.seed is None else options.seed
@@ -145,19 +146,19 @@ class CanvasRunner:
             seeds = [row_seed(seed, p.input_ids, run) for p, run in zip(prompts, given, strict=True)]
         return rounds(task, prompts=rows, most=most, seeds=seeds, batch_size=batch_size)
 
-    def _readings(
+    def _predictions(
         self,
         prompts: Sequence[EncodedPrompt],
         options: Options,
         automata: Sequence[Automaton],
         one: Round,
-    ) -> Iterator[tuple[int, Reading]]:
+    ) -> Iterator[tuple[int, Prediction]]:
         """Yield what the canvases of a round say, each with its row of the batch."""
         chosen = [prompts[i] for i in one.rows]
         own = [automata[i] for i in one.rows] if automata else None
-        for row, reading in zip(one.rows, self.interpret(chosen, options, one.step, own), strict=True):
-            reading.truncated = row in one.truncated
-            yield row, reading
+        for row, prediction in zip(one.rows, self.interpret(chosen, options, one.step, own), strict=True):
+            prediction.truncated = row in one.truncated
+            yield row, prediction
 
     def _task(
         self, prompts: Sequence[EncodedPrompt], options: Options, automata: Sequence[Automaton]

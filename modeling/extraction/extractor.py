@@ -13,17 +13,16 @@ from transformers import PreTrainedTokenizerBase
 from ..backbones.devices import Device, checked_device, default_device, default_dtype
 from ..backbones.quantize import quantize_encoder
 from ..canvas.encoding import PromptEncoder
-from ..custom_generate.config import GROUNDED, positive
+from ..custom_generate.config import GROUNDED, SAMPLING_TEMPERATURE, positive
 from ..custom_generate.forking import guard_forks, set_threads
 from ..custom_generate.settings import DiffusionSettings
 from .chunking import Entity, Limits, Request, flat, nested, pack, plan, split
 from .columns import scalar, values
-from .decoder import CanvasRunner
-from .gliner_options import own_options
+from .decoder import Decoder
 from .holder import ModelHolder
 from .label_set import Labels, LabelSet, Threshold, label_sets, least_score
-from .options import Options, checked_canvas, checked_options
-from .prediction import Reading
+from .options import Options, checked_canvas, checked_options, own_options
+from .prediction import Prediction
 
 MAX_TEXT_LENGTH = 5_000_000  # characters; planning its windows takes some 320 bytes for each
 
@@ -53,13 +52,13 @@ class EntityExtractor(ModelHolder):
         self.canvas = checked_canvas(self.settings, canvas or self.settings.canvas)
         _check_vocabulary(model, tokenizer)
         self.encoder = PromptEncoder(tokenizer, self.settings)
-        self.runner = CanvasRunner(model, self.settings, self.encoder)
+        self.decoder = Decoder(model, self.settings, self.encoder)
         wanted = limits or Limits()
         # No more types than there are markers, and a quarter of the positions are left for an answer.
         self.limits = replace(
             wanted,
             types=min(wanted.types, self.settings.max_markers or wanted.types),
-            prompt_tokens=min(wanted.prompt_tokens, self.runner.context * 3 // 4),
+            prompt_tokens=min(wanted.prompt_tokens, self.decoder.context * 3 // 4),
         )
 
     @classmethod
@@ -188,8 +187,8 @@ class EntityExtractor(ModelHolder):
         texts, sets = _documents(texts, labels, threshold, chosen.canvas)
         documents = [(own.names, text) for own, text in zip(sets, texts, strict=True)]
         found: list[list[Entity]] = [[] for _ in documents]
-        for request, reading in self.read(documents, chosen, batch_size, batch_tokens):
-            placed = request.placed(reading.entities, chosen.threshold)
+        for request, prediction in self.predict(documents, chosen, batch_size, batch_tokens):
+            placed = request.placed(prediction.entities, chosen.threshold)
             found[request.document] += sets[request.document].named(placed)
         return [self._resolved(entities, chosen) for entities in found]
 
@@ -200,7 +199,7 @@ class EntityExtractor(ModelHolder):
         runs: int = 10,
         threshold: Threshold = 0.0,
         *,
-        temperature: float = 1.0,
+        temperature: float | None = None,
         seed: int | None = None,
         **options: Any,
     ) -> list[list[dict]]:
@@ -211,7 +210,7 @@ class EntityExtractor(ModelHolder):
 
         Args:
             runs: how many, at least 1.
-            temperature: of the sampling, above 0.
+            temperature: of the sampling, above 0; default: 1.
             seed: run number k of a text is the same for one seed, whatever else is asked; default: drawn.
             options: as of ``batch_predict_entities``.
 
@@ -230,7 +229,7 @@ class EntityExtractor(ModelHolder):
         threshold: Threshold = 0.0,
         batch_size: int = 16,
         *,
-        temperature: float = 1.0,
+        temperature: float | None = None,
         steps: int | None = None,
         decoding: str | None = None,
         canvas: str | None = None,
@@ -238,17 +237,16 @@ class EntityExtractor(ModelHolder):
         **options: Any,
     ) -> list[list[list[dict]]]:
         """Return for each text what ``sample_entities`` returns; ``batch_size`` counts the runs as rows."""
-        chosen = self.options(
-            canvas, decoding, steps, threshold=least_score(threshold), temperature=temperature, **options
-        )
+        options["temperature"] = SAMPLING_TEMPERATURE if temperature is None else temperature
+        chosen = self.options(canvas, decoding, steps, threshold=least_score(threshold), **options)
         if chosen.temperature == 0:
             raise ValueError("temperature must be above 0 to sample; at 0 all runs are alike")
         texts, sets = _documents(texts, labels, threshold, chosen.canvas)
         documents = [(own.names, text) for own, text in zip(sets, texts, strict=True)]
         count = positive("runs", scalar(runs))
         found: list[list[list[Entity]]] = [[[] for _ in range(count)] for _ in documents]
-        for request, run, reading in self._read(documents, chosen, batch_size, batch_tokens, count):
-            placed = request.placed(reading.entities, chosen.threshold)
+        for request, run, prediction in self._predict(documents, chosen, batch_size, batch_tokens, count):
+            placed = request.placed(prediction.entities, chosen.threshold)
             found[request.document][run] += sets[request.document].named(placed)
         return [[self._resolved(entities, chosen) for entities in own] for own in found]
 
@@ -257,30 +255,30 @@ class EntityExtractor(ModelHolder):
         canvas, own = own_options(canvas, {name: scalar(value) for name, value in others.items()})
         return checked_options(self.settings, canvas or self.canvas, decoding, scalar(steps), own)
 
-    def read(
+    def predict(
         self,
         documents: Sequence[tuple[Sequence[str], str]],
         options: Options,
         batch_size: int,
         batch_tokens: int | None = None,
-    ) -> Iterator[tuple[Request, Reading]]:
-        """Yield the reading of every request that (types, text) documents need, in no fixed order.
+    ) -> Iterator[tuple[Request, Prediction]]:
+        """Yield the prediction of every request that (types, text) documents need, in no fixed order.
 
         A grounded answer that is too long for the longest canvas is asked for again in two halves of its
         text; what cannot be halved is marked as truncated, and a warning says so.
         """
-        for request, _, reading in self._read(documents, options, batch_size, batch_tokens, 1):
-            yield request, reading
+        for request, _, prediction in self._predict(documents, options, batch_size, batch_tokens, 1):
+            yield request, prediction
 
-    def _read(
+    def _predict(
         self,
         documents: Sequence[tuple[Sequence[str], str]],
         options: Options,
         batch_size: int,
         batch_tokens: int | None,
         runs: int,
-    ) -> Iterator[tuple[Request, int, Reading]]:
-        """Yield every reading with its request and the number of its run."""
+    ) -> Iterator[tuple[Request, int, Prediction]]:
+        """Yield every prediction with its request and the number of its run."""
         batch_size = positive("batch_size", scalar(batch_size))
         if batch_tokens is not None:
             batch_tokens = positive("batch_tokens", scalar(batch_tokens))
@@ -300,17 +298,17 @@ class EntityExtractor(ModelHolder):
                 if batch_tokens is not None:
                     most = min(most, max(1, batch_tokens // batch[0].size))
                 prompts, numbers = [request.prompt for request, _ in rows], [run for _, run in rows]
-                readings = self.runner.read(prompts, options, numbers, most)
-                for (request, run), reading in zip(rows, readings, strict=True):
-                    reading.forwards += request.spent
+                predictions = self.decoder.predict(prompts, options, numbers, most)
+                for (request, run), prediction in zip(rows, predictions, strict=True):
+                    prediction.forwards += request.spent
                     # A plain completion stays what the network made of the text, as a baseline must.
                     halves = []
-                    if reading.truncated and options.decoding == GROUNDED:
-                        halves = split(self.encoder, request, reading.forwards)
+                    if prediction.truncated and options.decoding == GROUNDED:
+                        halves = split(self.encoder, request, prediction.forwards)
                     again += [(half, range(run, run + 1)) for half in halves]
                     if not halves:
-                        cut += reading.truncated
-                        yield request, run, reading
+                        cut += prediction.truncated
+                        yield request, run, prediction
             pending = again
         if cut:
             warnings.warn(
@@ -349,7 +347,7 @@ class EntityExtractor(ModelHolder):
 
         Each step is ``{"step", "steps", "slots", "entities"}``: ``slots`` are
         ``{"text", "symbol", "revealed", "confidence"}``, one a word (aligned) or a token (completion);
-        ``entities`` are those of the best reading of the canvas so far. A text of several windows is
+        ``entities`` are those of the best prediction of the canvas so far. A text of several windows is
         streamed window after window; a completion that proves too long for its canvas starts again at step 1
         on a longer one.
         """
@@ -357,10 +355,10 @@ class EntityExtractor(ModelHolder):
         chosen = self.options(canvas, decoding, steps, threshold=least_score(threshold), **options)
         _, (own,) = _documents([text], labels, threshold, chosen.canvas)
         for request in plan(self.encoder, [(own.names, text)], self.limits):
-            for step in self.runner.stream(request.prompt, chosen):
-                reading = self.runner.interpret([request.prompt], chosen, step)[0]
-                entities = list(own.named(request.placed(reading.entities, chosen.threshold)))
-                slots = self.runner.slots(request.prompt, chosen, step)
+            for step in self.decoder.stream(request.prompt, chosen):
+                prediction = self.decoder.interpret([request.prompt], chosen, step)[0]
+                entities = list(own.named(request.placed(prediction.entities, chosen.threshold)))
+                slots = self.decoder.slots(request.prompt, chosen, step)
                 yield {
                     "step": step.number + 1,
                     "steps": chosen.steps,

@@ -16,7 +16,7 @@ from .chunking import Entity
 
 
 @dataclass
-class Reading:
+class Prediction:
     """What a canvas says.
 
     ``entities`` have offsets into the prompt's text. ``segments`` counts the pieces of a free completion,
@@ -34,9 +34,9 @@ class Reading:
     forwards: int = 0
 
 
-def read_aligned(
+def predict_aligned(
     encoder: PromptEncoder, prompts: Sequence[EncodedPrompt], step: DenoisingStep
-) -> list[Reading]:
+) -> list[Prediction]:
     """Read aligned canvases; a score is the exact probability of the span under all valid taggings,
     each slot with the distribution it had when it was revealed, calibrated as the checkpoint says.
     """
@@ -53,29 +53,29 @@ def read_aligned(
         for span in spans_of(tags[: len(prompt.words)])
     ]
     scores = probability.of([row for row, _ in found], [span for _, span in found])
-    readings = [Reading([]) for _ in prompts]
+    predictions = [Prediction([]) for _ in prompts]
     for (row, span), score in zip(found, scores, strict=True):
         prompt = prompts[row]
         start, end = prompt.words[span.first][0], prompt.words[span.last][1]
         sure = encoder.settings.calibrated("aligned", score)
-        readings[row].entities.append(
+        predictions[row].entities.append(
             Entity(start, end, prompt.text[start:end], prompt.types[span.type], sure)
         )
-    return readings
+    return predictions
 
 
-def read_grounded(
+def predict_grounded(
     encoder: PromptEncoder,
     prompts: Sequence[EncodedPrompt],
     automata: Sequence[Automaton],
     step: DenoisingStep,
-) -> list[Reading]:
+) -> list[Prediction]:
     """Read grounded completions; a score is the geometric mean of its tokens' probabilities when revealed,
     calibrated as the checkpoint says.
     """
     assert step.states is not None  # always kept by a grounded projection
     check_numbers(step.confidence)
-    readings = []
+    predictions = []
     for prompt, automaton, path, confidence in zip(
         prompts, automata, step.states.tolist(), step.confidence.tolist(), strict=True
     ):
@@ -84,14 +84,16 @@ def read_grounded(
             start, end = prompt.words[entry.first_word][0], prompt.words[entry.last_word][1]
             score = _geometric_mean(confidence[slice(*entry.slots)])
             named.append((prompt.types[entry.type], prompt.text[start:end], score))
-        readings.append(_placed(encoder, prompt, named))
-    return readings
+        predictions.append(_placed(encoder, prompt, named))
+    return predictions
 
 
-def read_free(encoder: PromptEncoder, prompts: Sequence[EncodedPrompt], step: DenoisingStep) -> list[Reading]:
-    """Read free completions, whatever they say; scores as in ``read_grounded``."""
+def predict_free(
+    encoder: PromptEncoder, prompts: Sequence[EncodedPrompt], step: DenoisingStep
+) -> list[Prediction]:
+    """Read free completions, whatever they say; scores as in ``predict_grounded``."""
     check_numbers(step.confidence)
-    readings = []
+    predictions = []
     for prompt, ids, sure in zip(prompts, step.ids.tolist(), step.confidence.tolist(), strict=True):
         end = encoder.settings.pad_token_id
         length = ids.index(end) if end in ids else len(ids)
@@ -109,10 +111,10 @@ def read_free(encoder: PromptEncoder, prompts: Sequence[EncodedPrompt], step: De
                 if e > start and e - len(piece) < stop
             ]
             named.append((spelled[name], span, _geometric_mean(slots)))
-        reading = _placed(encoder, prompt, named)
-        reading.segments, reading.violations = parsed.segments, parsed.violations
-        readings.append(reading)
-    return readings
+        prediction = _placed(encoder, prompt, named)
+        prediction.segments, prediction.violations = parsed.segments, parsed.violations
+        predictions.append(prediction)
+    return predictions
 
 
 def check_numbers(values: torch.Tensor) -> None:
@@ -149,7 +151,7 @@ def symbols_of(encoder: PromptEncoder) -> Symbols:
     return Symbols(colon[-1], bar[1], tuple(none), encoder.settings.pad_token_id)
 
 
-def _placed(encoder: PromptEncoder, prompt: EncodedPrompt, named: list[tuple[str, str, float]]) -> Reading:
+def _placed(encoder: PromptEncoder, prompt: EncodedPrompt, named: list[tuple[str, str, float]]) -> Prediction:
     """Give each (type, span) its offsets, and its calibrated score.
 
     Mentions are written in order of occurrence and each has a place of its own, so a mention takes the first
@@ -159,17 +161,17 @@ def _placed(encoder: PromptEncoder, prompt: EncodedPrompt, named: list[tuple[str
     used: set[tuple[str, int]] = set()
     places: dict[str, list[tuple[int, int]]] = {}
     taken: list[tuple[int, int]] = []
-    reading = Reading([])
+    prediction = Prediction([])
     reach = 0
     for name, span, score in named:
         if span not in places:
             places[span] = occurrences(prompt, span) or encoder.token_occurrences(prompt, span)
         if not places[span]:
-            reading.hallucinations.append((name, span))
+            prediction.hallucinations.append((name, span))
             continue
         left = [place for place in places[span] if (name, place[0]) not in used]
         if not left:
-            reading.repetitions.append((name, span))
+            prediction.repetitions.append((name, span))
             continue
         free = [(a, b) for a, b in left if all(b <= start or end <= a for start, end in taken)]
         start, end = next((place for place in free if place[0] >= reach), (free or left)[0])
@@ -177,8 +179,8 @@ def _placed(encoder: PromptEncoder, prompt: EncodedPrompt, named: list[tuple[str
         taken.append((start, end))
         reach = max(reach, end)
         sure = encoder.settings.calibrated("completion", score)
-        reading.entities.append(Entity(start, end, prompt.text[start:end], name, sure))
-    return reading
+        prediction.entities.append(Entity(start, end, prompt.text[start:end], name, sure))
+    return prediction
 
 
 def occurrences(prompt: EncodedPrompt, span: str) -> list[tuple[int, int]]:

@@ -15,10 +15,9 @@ from torch.utils.data import Dataset
 from transformers import Pipeline
 
 from ..extraction.columns import is_table, values
-from ..extraction.decoder import Options
 from ..extraction.extractor import EntityExtractor
-from ..extraction.gliner_options import GLINER_OPTIONS
 from ..extraction.label_set import is_list_of_lists
+from ..extraction.options import GLINER_OPTIONS, Options
 
 TASK = "zero-shot-ner"
 

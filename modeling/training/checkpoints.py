@@ -13,7 +13,7 @@ from transformers.utils import logging
 from ..backbones.saving import trained_weights
 
 logger = logging.get_logger(__name__)
-MANIFEST, TRAINED, DENSITY = "complete.json", "trained_weights.safetensors", "time_density.json"
+MANIFEST, TRAINED = "complete.json", "trained_weights.safetensors"
 # What a run needs to go on and nobody else does: leave it out of an upload (upload_folder's ignore_patterns).
 RESUME_ONLY = (
     MANIFEST,
@@ -24,8 +24,24 @@ RESUME_ONLY = (
     "trainer_state.json",
     "pytorch_model_fsdp*",
     TRAINED,
-    DENSITY,
 )
+
+
+class CheckpointNotWritten(OSError):
+    """A checkpoint could not be written; its folder was removed.
+
+    Args:
+        folder: of the checkpoint.
+        last: the newest whole checkpoint, if there is one.
+        error: what happened.
+    """
+
+    def __init__(self, folder: Path, last: Path | None, error: BaseException) -> None:
+        kept = f"the last whole one is {last}" if last else "there is no whole one yet"
+        super().__init__(
+            f"checkpoint {folder} could not be written and was removed ({error}); {kept}. "
+            "Make room on the disk and run the same command with --resume"
+        )
 
 
 def save_trained(model: Any, folder: Path) -> None:

@@ -20,12 +20,12 @@ from ..canvas.template import Mention, render_mentions
 from ..canvas.tensors import aligned_tensors, completion_tensors, existing, pad, prompt_tensors
 from ..custom_generate.settings import DiffusionSettings
 from .queries import Query, QuerySampler
-from .sampler_key import fraction, seeds_of
+from .sampler import fraction, seeds_of
 
 IGNORE = -100
 
 
-def room(answers: Sequence[int], seed: int) -> int:
+def drawn_canvas_length(answers: Sequence[int], seed: int) -> int:
     """Return the canvas length that the use of a row with this seed gets: that of another answer.
 
     So the network learns from canvases of all lengths that an answer ends where it ends, and the padding
@@ -50,7 +50,8 @@ class CompletionCollator:
         settings: its diffusion settings.
         max_length: the most that prompt and canvas may take, in tokens.
         canvas_length: the length of the canvas; behind the answer it is padded with ``pad_token_id``.
-        truncate: cut the padding to the length of another answer (see ``room``).
+        truncate: cut the padding to the length of another answer (see
+            ``drawn_canvas_length``).
         answer_lengths: of the training set's answers with one padding token each, to draw that length from;
             default those of the batch.
 
@@ -84,7 +85,7 @@ class CompletionCollator:
         if self.truncate:
             pool = self.answer_lengths or lengths
             canvases = [
-                min(self.canvas_length, max(own, room(pool, s)))
+                min(self.canvas_length, max(own, drawn_canvas_length(pool, s)))
                 for own, s in zip(lengths, seeds, strict=True)
             ]
         canvases = [min(n, self.max_length - len(p)) for n, p in zip(canvases, prompts, strict=True)]
@@ -150,17 +151,18 @@ class EntityCollator:
         batch = {**prompt_tensors(prompts, settings.pad_token_id), **aligned_tensors(prompts)}
         batch["aligned_ids"] = pad(tags, settings.outside_token_id)
         batch["aligned_scored"] = pad(scored, 0).bool()
-        batch.update(self._completion(prompts, answers, [room(self.answer_lengths, seed) for seed in seeds]))
+        drawn = [drawn_canvas_length(self.answer_lengths, seed) for seed in seeds]
+        batch.update(self._completion(prompts, answers, drawn))
         batch["type_counts"] = torch.tensor([len(query.types) for query in asked])
         batch["labels"] = labels(batch)
         return batch
 
     def _completion(
-        self, prompts: list[EncodedPrompt], answers: list[str | None], rooms: Sequence[int]
+        self, prompts: list[EncodedPrompt], answers: list[str | None], drawn: Sequence[int]
     ) -> dict[str, torch.Tensor]:
         ids = self.encoder.token_ids([answer or "" for answer in answers])
         lengths = [len(answer) + 1 for answer in ids]
-        canvases = [min(self.canvas_length, max(pair)) for pair in zip(lengths, rooms, strict=True)]
+        canvases = [min(self.canvas_length, max(pair)) for pair in zip(lengths, drawn, strict=True)]
         # An incomplete answer, or one too long, has no canvas: a part of an answer would teach to stop early.
         usable = [a is not None and own <= n for a, own, n in zip(answers, lengths, canvases, strict=True)]
         canvases = [n if keep else 0 for n, keep in zip(canvases, usable, strict=True)]

@@ -11,9 +11,8 @@ from transformers import PreTrainedTokenizerBase
 
 from ..canvas.encoding import PromptEncoder
 from ..canvas.template import render_completion
-from .levels import has_levels, names_of
-from .queries import Inventory, QuerySampler
-from .sampler_key import fraction
+from .queries import Inventory, QuerySampler, has_levels, names_of
+from .sampler import fraction
 
 BATCH = 1000  # rows that are read and tokenized together
 ALONE_ANSWER = 8  # tokens of an answer to one type alone: half of them are "none"
@@ -23,10 +22,10 @@ class EntityLengths:
     """Prompt and both canvases of each row, in tokens.
 
     Batches of rows of like length hold little padding. What a use of a row takes depends on how many types
-    are asked for and on the room that its completion gets; both follow from the seed of the use
-    (``QuerySampler.extent``, ``collator.room``), so they are known before the row is read. Which types are
-    asked for is not: absent ones count as the mean of those that could be, and present ones as if all were
-    asked for, or, where they have levels, as often as the sampler asks for them.
+    are asked for and on the length of its completion canvas; both follow from the seed of the use
+    (``QuerySampler.extent``, ``drawn_canvas_length``), so they are known before the row is read. Which types
+    are asked for is not: absent ones count as the mean of those that could be, and present ones as if all
+    were asked for, or, where they have levels, as often as the sampler asks for them.
 
     ``least`` has each row's tokens if nothing absent is asked for, and ``answers`` those of the rows' whole
     answers, one padding token behind each.
@@ -81,7 +80,7 @@ class EntityLengths:
         longest = np.where(leveled, self.canvas_length * 5 // 4, self.canvas_length)
         whole = (answer > 0) & (answer <= longest)
         told = np.where(alone, ALONE_ANSWER, answer)
-        canvas = np.minimum(self.canvas_length, np.maximum(told, _rooms(self.answers, seeds)))
+        canvas = np.minimum(self.canvas_length, np.maximum(told, _canvas_lengths(self.answers, seeds)))
         return prompt + self._words[rows] + np.where(whole | alone & (answer > 0), canvas, 0)
 
     def _measured(self, rows: Dataset, workers: int) -> np.ndarray:
@@ -185,12 +184,12 @@ class CompletionLengths:
 
     def __call__(self, rows: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Return the tokens of uses of rows, int ``[uses]``."""
-        answers = np.maximum(np.asarray(self.answers)[rows], _rooms(self.answers, seeds))
+        answers = np.maximum(np.asarray(self.answers)[rows], _canvas_lengths(self.answers, seeds))
         return np.asarray(self.least)[rows] + np.minimum(self.canvas_length, answers)
 
 
-def _rooms(answers: Sequence[int], seeds: np.ndarray) -> np.ndarray:
-    """Return ``room(answers, seed)`` of each seed."""
+def _canvas_lengths(answers: Sequence[int], seeds: np.ndarray) -> np.ndarray:
+    """Return ``drawn_canvas_length(answers, seed)`` of each seed."""
     if not answers:
         return np.zeros_like(seeds)
     return np.asarray(answers)[(fraction(seeds, 2) * len(answers)).astype(np.int64)]

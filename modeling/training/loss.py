@@ -1,19 +1,19 @@
 """The diffusion objective: mask the canvas, predict the masked slots, weigh by the bound."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
+from safetensors.torch import save_file
 
 from ..custom_generate.network import shift
 from ..custom_generate.settings import DiffusionSettings
-from .batch import CanvasTargets, TrainingBatch
-from .importance_sampling import TimeDensity
+from .batch import CanvasTargets, TrainingBatch, forward_canvases
 from .masked_cross_entropy import score_slots
-from .masking import MASKS, NoisedCanvas, context_weights, noised_canvases
-from .noise import BatchPlace, Noise
-from .packing import forward_canvases
-from .schedule import MIN_RATE, LogLinearSchedule, Schedule
+from .masking import MASKS, MIN_RATE, BatchPlace, Noise, NoisedCanvas, mask_rates, noised_canvases
 
 
 @dataclass(frozen=True)
@@ -47,23 +47,12 @@ class LossOutput:
 
 
 @dataclass(frozen=True)
-class _Draw:
-    """Of one canvas, ``[batch]`` each: quantile of the time, mask rate, measure, density, whether whole."""
-
-    time: torch.Tensor
-    rate: torch.Tensor
-    measure: torch.Tensor
-    density: torch.Tensor
-    whole: torch.Tensor
-
-
-@dataclass(frozen=True)
 class DiffusionLoss:
     """The masked-diffusion objective over either canvas.
 
     Its expectation over times and masks is, a slot, the mean over uniform mask rates in [1e-3, 1] of the
-    rate's weight times the cross-entropy of the masked slots. Schedule, low discrepancy, masks and densities
-    change the variance of the estimate alone; the other settings change what is estimated.
+    rate's weight times the cross-entropy of the masked slots. Low discrepancy and masks change the variance
+    of the estimate alone; the other settings change what is estimated.
 
     Args:
         pad_weight: weight of padding targets of the completion canvas, which outnumber the answer.
@@ -73,16 +62,12 @@ class DiffusionLoss:
             step of decoding sees them.
         aligned_weight: weight of the aligned canvas beside the completion canvas. Its slots all have
             the rate weight 1: every slot is a tag, and the 1/t bound would drown the first step.
-        schedule: how often each mask rate is drawn.
         low_discrepancy: whether the times of a batch are spaced evenly, or each drawn by itself.
-        masks: ``"single"``, ``"complementary"`` or ``"mirror"`` (see ``training.masking``); a pair costs
-            two forwards of a canvas.
-        cart_p: parameter of CART's weights (see ``context_weights``), in (0, 1]; 0 turns them off.
+        masks: ``"single"`` or ``"complementary"`` (see ``training.masking``); a pair costs two forwards of
+            a canvas.
         entropy_weight: weight of the entropy of masked slots whose best symbol is right already. It pushes
             them towards certainty, so that a step of decoding can commit more of them (certainty forcing,
             Chen et al. 2025, "dParallel", arXiv 2509.26488; without its distillation).
-        densities: P-POTS, one density of times for each kind of canvas; None draws times uniformly. They
-            learn from training batches and change when ``step`` is called.
 
     Raises:
         ValueError: a setting is out of its range.
@@ -92,15 +77,12 @@ class DiffusionLoss:
     max_weight: float = 1 / MIN_RATE
     aligned_full_mask_rate: float = 0.5
     aligned_weight: float = 1.0
-    schedule: Schedule = field(default_factory=LogLinearSchedule)
     low_discrepancy: bool = True
     masks: str = "single"
-    cart_p: float = 0.0
     entropy_weight: float = 0.0
-    densities: dict[str, TimeDensity] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("pad_weight", "aligned_full_mask_rate", "cart_p"):
+        for name in ("pad_weight", "aligned_full_mask_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
         if not self.max_weight >= 1:
@@ -132,26 +114,26 @@ class DiffusionLoss:
         """
         noise = Noise(batch.prompt.ids.device, place)
         # 1. Draw a time for each example and canvas.
-        draws = [self._draw(target, noise, times) for target in batch.targets]
-        # 2. Mask each slot with probability 1 - alpha(t). The prompt is never masked.
+        rates = [self._rates(target, noise, times) for target in batch.targets]
+        # 2. Mask each slot with probability t. The prompt is never masked.
         noised = [
-            (target, draw, canvas)
-            for target, draw in zip(batch.targets, draws, strict=True)
-            for canvas in self._mask(target, draw, noise, settings.mask_token_id)
+            (target, canvas)
+            for target, rate in zip(batch.targets, rates, strict=True)
+            for canvas in self._mask(target, rate, noise, settings.mask_token_id)
         ]
         # 3. Run the network over prompt and canvases.
         hiddens = forward_canvases(
             model,
             batch.prompt,
-            [target.canvas for target, _, _ in noised],
-            [canvas.ids for _, _, canvas in noised],
+            [target.canvas for target, _ in noised],
+            [canvas.ids for _, canvas in noised],
             settings.prompt_attention,
             settings.type_attention,
             batch.longest if len(noised) == len(batch.targets) else None,  # a pair of masks doubles canvases
         )
         log = _Log(settings.pad_token_id)
         total = hiddens[0][0].new_zeros((), dtype=torch.float32)
-        for (target, draw, canvas), (prompt_hidden, hidden) in zip(noised, hiddens, strict=True):
+        for (target, canvas), (prompt_hidden, hidden) in zip(noised, hiddens, strict=True):
             # 4. Read each slot from the state that predicts it.
             states = shift(settings, target.canvas, batch.prompt, prompt_hidden, hidden)
             # 5. Cross-entropy on the masked slots only.
@@ -159,19 +141,17 @@ class DiffusionLoss:
             scores = score_slots(
                 model, settings, batch, target, prompt_hidden, states, masked, self.entropy_weight > 0
             )
-            # 6. Weigh by rate, context and measure, and padding by its own weight.
-            slot_weights = canvas.measure[:, None] * self._slot_weights(target, settings.pad_token_id)
-            loss = scores.nll * slot_weights * self._rate_weights(batch, target, canvas)
+            # 6. Weigh by rate and share, and padding by its own weight.
+            slot_weights = canvas.share[:, None] * self._slot_weights(target, settings.pad_token_id)
+            loss = scores.nll * slot_weights * self._rate_weights(target, canvas)
             if scores.entropy is not None:
                 loss = loss + self.entropy_weight * slot_weights * scores.entropy
             total = total + loss.sum()
-            log.add(target, draw, canvas, masked, loss.detach(), scores.nll.detach(), scores.entropy)
-        if times is None and torch.is_grad_enabled():
-            self._record(log)
-        return LossOutput(total, log.parts(), [rows for rows, _ in log.rows])
+            log.add(target, canvas, masked, loss.detach(), scores.nll.detach(), scores.entropy)
+        return LossOutput(total, log.parts(), log.rows)
 
     def plain(self) -> "DiffusionLoss":
-        """Return the objective under single masks at uniform rates, without CART's weights and entropy.
+        """Return the objective under single masks and without the entropy term.
 
         Two runs with unlike switches compare by it.
         """
@@ -179,90 +159,34 @@ class DiffusionLoss:
             self.pad_weight, self.max_weight, self.aligned_full_mask_rate, self.aligned_weight
         )
 
-    def step(self) -> None:
-        """Let the densities of times follow the losses seen; call it after each optimiser step.
-
-        Under several processes all of them must call it.
-        """
-        for density in (self.densities or {}).values():
-            density.step()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what the objective learnt (the densities of times), for a checkpoint; JSON can hold it."""
-        return {kind: density.state_dict() for kind, density in (self.densities or {}).items()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state.
-
-        Raises:
-            ValueError: it was saved with other densities.
-        """
-        own = self.densities or {}
-        if set(state) != set(own):
-            raise ValueError(
-                f"the saved objective has densities for {sorted(state)}, this one for {sorted(own)}; "
-                "go on with the importance_sampling that the run was started with"
-            )
-        for kind, density in own.items():
-            density.load_state_dict(state[kind])
-
-    def _draw(self, target: CanvasTargets, noise: Noise, times: torch.Tensor | None) -> _Draw:
+    def _rates(self, target: CanvasTargets, noise: Noise, times: torch.Tensor | None) -> torch.Tensor:
+        """Return the mask rate of each row, ``[batch]``."""
         kind, count = target.canvas.kind, len(target.ids)
-        start, ones = self.schedule.start, torch.ones(count, device=target.ids.device)
-        whole = torch.zeros_like(ones, dtype=torch.bool)
         if times is not None:
-            t = times.to(ones)
-            return _Draw(
-                (t - start) / (1 - start), self.schedule.rate(t), self.schedule.measure(t), ones, whole
-            )
+            return times.to(target.ids.device, torch.float32)
         spread = noise.even if self.low_discrepancy else noise.rows
-        quantiles, density = spread(count, f"{kind} times"), ones
-        if self.densities is not None:
-            quantiles, density = self.densities[kind].draw(quantiles)
-        t = start + (1 - start) * quantiles
-        rate, measure = self.schedule.rate(t), self.schedule.measure(t) / density
+        rates = mask_rates(spread(count, f"{kind} times"))
         if kind == "aligned" and self.aligned_full_mask_rate > 0:
             whole = noise.rows(count, f"{kind} whole") < self.aligned_full_mask_rate
-            rate, measure = torch.where(whole, ones, rate), torch.where(whole, ones, measure)
-        return _Draw(quantiles, rate, measure, density, whole)
+            rates = rates.masked_fill(whole, 1.0)
+        return rates
 
     def _mask(
-        self, target: CanvasTargets, draw: _Draw, noise: Noise, mask_token_id: int
+        self, target: CanvasTargets, rate: torch.Tensor, noise: Noise, mask_token_id: int
     ) -> list[NoisedCanvas]:
         uniforms = noise.slots(target.ids.shape, f"{target.canvas.kind} slots")
-        return noised_canvases(
-            target.ids, target.canvas.mask, uniforms, draw.rate, draw.measure, mask_token_id, self.masks
-        )
+        return noised_canvases(target.ids, target.canvas.mask, uniforms, rate, mask_token_id, self.masks)
 
     def _slot_weights(self, target: CanvasTargets, pad_token_id: int) -> torch.Tensor:
         if target.canvas.kind == "aligned":
             return torch.full(target.ids.shape, self.aligned_weight, device=target.ids.device)
         return torch.where(target.ids == pad_token_id, self.pad_weight, 1.0)
 
-    def _rate_weights(
-        self, batch: TrainingBatch, target: CanvasTargets, canvas: NoisedCanvas
-    ) -> torch.Tensor:
-        """Return the weights of the bound, and CART's, ``[batch, slots]`` or ``[batch, 1]``."""
-        completion = target.canvas.kind == "completion"
-        weights = torch.ones_like(canvas.rate)[:, None]
-        if completion:
-            weights = (1 / canvas.rate.clamp(min=MIN_RATE)).clamp(max=self.max_weight)[:, None]
-        if self.cart_p > 0:
-            # A completion goes on where the prompt ends; an aligned canvas stands for itself.
-            before = batch.prompt.mask.sum(1) if completion else None
-            weights = weights * context_weights(canvas.masked, target.canvas.mask, self.cart_p, before)
-        return weights
-
-    def _record(self, log: "_Log") -> None:
-        """Give the densities each row's loss over all its masks, as it is without importance weights."""
-        if self.densities is None:
-            return
-        losses: dict[str, tuple[_Draw, torch.Tensor]] = {}
-        for rows, draw in log.rows:
-            before = losses[rows.kind][1] if rows.kind in losses else 0.0
-            losses[rows.kind] = (draw, before + rows.loss * draw.density)
-        for kind, (draw, loss) in losses.items():
-            self.densities[kind].record(draw.time[~draw.whole], loss[~draw.whole])
+    def _rate_weights(self, target: CanvasTargets, canvas: NoisedCanvas) -> torch.Tensor:
+        """Return the weights of the bound, ``[batch, 1]``."""
+        if target.canvas.kind == "aligned":
+            return torch.ones_like(canvas.rate)[:, None]
+        return (1 / canvas.rate.clamp(min=MIN_RATE)).clamp(max=self.max_weight)[:, None]
 
 
 class _Log:
@@ -270,13 +194,12 @@ class _Log:
 
     def __init__(self, pad_token_id: int) -> None:
         self.pad_token_id = pad_token_id
-        self.rows: list[tuple[RowLosses, _Draw]] = []
+        self.rows: list[RowLosses] = []
         self._sums: dict[str, dict[str, torch.Tensor]] = {}
 
     def add(
         self,
         target: CanvasTargets,
-        draw: _Draw,
         canvas: NoisedCanvas,
         masked: torch.Tensor,
         loss: torch.Tensor,
@@ -285,7 +208,7 @@ class _Log:
     ) -> None:
         """Take note of one canvas under one mask: ``masked``, ``loss`` and ``nll`` are ``[batch, slots]``."""
         kind, slots = target.canvas.kind, target.canvas.mask.sum(1)
-        self.rows.append((RowLosses(kind, canvas.rate, loss.sum(1), nll.sum(1), masked.sum(1), slots), draw))
+        self.rows.append(RowLosses(kind, canvas.rate, loss.sum(1), nll.sum(1), masked.sum(1), slots))
         new = {"loss": loss.sum(), "nll": nll.sum(), "masked": masked.sum()}
         if kind == "completion":
             new["padding"] = loss.masked_fill(target.ids != self.pad_token_id, 0.0).sum()
@@ -307,3 +230,30 @@ class _Log:
                 tiny = torch.finfo(torch.float32).tiny
                 found[f"{kind}_pad_share"] = sums["padding"] / sums["loss"].clamp(min=tiny)
         return found
+
+
+def stop_at_bad_loss(loss: torch.Tensor, inputs: Mapping[str, Any], folder: Path, step: int) -> None:
+    """Stop before a loss that is NaN or infinite reaches the weights, and save its batch.
+
+    Args:
+        loss: scalar.
+        inputs: the batch; its tensors are written as safetensors, its place in the step as metadata.
+        folder: where ``bad_batch/step-{step}-process-{rank}.safetensors`` goes.
+        step: how many optimiser steps were done.
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+    """
+    if bool(torch.isfinite(loss.detach())):
+        return
+    rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+    path = folder / "bad_batch" / f"step-{step}-process-{rank}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {k: v.detach().cpu().contiguous() for k, v in inputs.items() if isinstance(v, torch.Tensor)}
+    others = {k: repr(v) for k, v in inputs.items() if not isinstance(v, torch.Tensor)}
+    save_file(tensors, path, metadata={"loss": str(loss.item()), "step": str(step), **others})
+    raise FloatingPointError(
+        f"the loss of step {step + 1} is {loss.item()}; training stopped before the weights changed. "
+        f"The batch is in {path}: look for a row that is odd, or lower learning_rate or max_weight, "
+        "and go on with --resume"
+    )

@@ -1,12 +1,24 @@
-"""Masks on a canvas: one for each row, or a pair that errs in opposite directions."""
+"""Masks on canvases: the random numbers of a batch, how much of a canvas is masked, and which slots."""
 
+import random
 from dataclasses import dataclass
 
 import torch
 
-from .schedule import MIN_RATE
+# The least share of a canvas that training masks. Below it nearly every canvas has no mask at all.
+MIN_RATE = 1e-3
+MASKS = ("single", "complementary")
 
-MASKS = ("single", "complementary", "mirror")
+
+def mask_rates(quantiles: torch.Tensor) -> torch.Tensor:
+    """Return the mask rates in [MIN_RATE, 1] at quantiles in [0, 1], the same shape.
+
+    The noise schedule is alpha(t) = 1 - t: a token is masked with probability t, its time. The weight of the
+    cross-entropy in the continuous-time bound, -alpha'(t) / (1 - alpha(t)), is then 1 / t (Sahoo et al. 2024,
+    "Simple and Effective Masked Diffusion Language Models", arXiv 2406.07524, eq. 10, where this schedule is
+    called log-linear).
+    """
+    return MIN_RATE + (1 - MIN_RATE) * quantiles
 
 
 @dataclass(frozen=True)
@@ -14,14 +26,14 @@ class NoisedCanvas:
     """A canvas with masks.
 
     ``ids`` are its symbols and ``masked`` which slots are masked, both ``[batch, slots]``; ``rate`` is the
-    probability with which each row was masked and ``measure`` what the row's loss counts for, both
-    ``[batch]``.
+    probability with which each row was masked and ``share`` the weight of its loss in the row's loss, both
+    ``[batch]``. The shares of a row's canvases add up to 1.
     """
 
     ids: torch.Tensor
     masked: torch.Tensor
     rate: torch.Tensor
-    measure: torch.Tensor
+    share: torch.Tensor
 
 
 def noised_canvases(
@@ -29,7 +41,6 @@ def noised_canvases(
     valid: torch.Tensor,
     uniforms: torch.Tensor,
     rate: torch.Tensor,
-    measure: torch.Tensor,
     mask_token_id: int,
     masks: str = "single",
 ) -> list[NoisedCanvas]:
@@ -42,15 +53,12 @@ def noised_canvases(
       predicted once. Where 1 - r is below ``MIN_RATE``, which training does not draw, the first mask counts
       alone. (As in LaViDa, Li et al. 2025, arXiv 2505.16839; here each mask has the weight of its own rate,
       without which the pair estimates something else.)
-    - ``"mirror"``: U < r and U > 1 - r, two masks of one rate that overlap as little as they can (MIRROR,
-      Jia et al. 2025, arXiv 2511.18159).
 
     Args:
         ids: clean symbols ``[batch, slots]``.
         valid: which slots exist, bool ``[batch, slots]``.
         uniforms: in [0, 1), ``[batch, slots]``.
         rate: probability of a mask, in [0, 1], ``[batch]``.
-        measure: what a row's loss counts for, ``[batch]``.
         mask_token_id: the symbol of a masked slot.
         masks: one of ``MASKS``.
 
@@ -58,49 +66,113 @@ def noised_canvases(
         ValueError: there are no such masks.
     """
 
-    def noised(masked: torch.Tensor, own_rate: torch.Tensor, own_measure: torch.Tensor) -> NoisedCanvas:
+    def noised(masked: torch.Tensor, own_rate: torch.Tensor, share: torch.Tensor) -> NoisedCanvas:
         masked = masked & valid
-        return NoisedCanvas(ids.masked_fill(masked, mask_token_id), masked, own_rate, own_measure)
+        return NoisedCanvas(ids.masked_fill(masked, mask_token_id), masked, own_rate, share)
 
-    first = uniforms < rate[:, None]
+    first, whole = uniforms < rate[:, None], torch.ones_like(rate)
     if masks == "single":
-        return [noised(first, rate, measure)]
+        return [noised(first, rate, whole)]
     if masks == "complementary":
-        alone = 1 - rate < MIN_RATE
-        share = torch.where(alone, torch.ones_like(measure), 0.5)
-        return [noised(first, rate, measure * share), noised(~first, 1 - rate, measure * (1 - share))]
-    if masks == "mirror":
-        # 1 - U is in (0, 1], so that "at most r" masks as often as U < r does, and all of a row at r = 1.
-        return [noised(first, rate, measure / 2), noised(1 - uniforms <= rate[:, None], rate, measure / 2)]
+        share = torch.where(1 - rate < MIN_RATE, whole, 0.5)
+        return [noised(first, rate, share), noised(~first, 1 - rate, 1 - share)]
     raise ValueError(f"masks must be one of {MASKS}, got {masks!r}")
 
 
-def context_weights(
-    masked: torch.Tensor, valid: torch.Tensor, p: float, before: torch.Tensor | None = None
-) -> torch.Tensor:
-    """Return the CART weight of each masked slot, 0 elsewhere: the nearer its known context, the more.
+@dataclass(frozen=True)
+class BatchPlace:
+    """Where a batch stands in the global batch of one optimiser step (all processes, all accumulated).
 
-    Slot n weighs sum over known slots m of p (1 - p)^(|n - m| - 1) / 2 (Ye et al. 2025, "Dream 7B", arXiv
-    2508.15487, the mixture of geometric distributions of context-adaptive noise rescheduling), then the
-    masked slots of a row are scaled to a mean of 1, so that the row's share of the loss stays. A row
-    without any known slot weighs each by 1.
+    With a place, times and masks follow from the seed and each row's number alone: one batch of 8, two of 4
+    and eight processes of 1 draw the same, and so does a run that was stopped and goes on.
 
     Args:
-        masked: bool ``[batch, slots]``.
-        valid: which slots exist, bool ``[batch, slots]``.
-        p: of the geometric distribution, in (0, 1]; 1 counts direct neighbours alone.
-        before: how many known tokens stand right before the first slot, ``[batch]``; default none.
+        seed: of this optimiser step, the same in every process.
+        offset: the number of the batch's first row in the global batch.
+        total: rows of the global batch, over which times are spaced evenly; None: over this batch alone.
     """
-    slots = torch.arange(masked.shape[1], device=masked.device, dtype=torch.float32)
-    distance = (slots[:, None] - slots).abs()
-    near = 0.5 * p * (1 - p) ** (distance - 1).clamp(min=0)
-    near = near.masked_fill(distance == 0, 0.0)
-    weights = (valid & ~masked).float() @ near
-    if before is not None:
-        # The geometric series over distances slot + 1 ... slot + before.
-        weights = weights + 0.5 * (1 - p) ** slots * (1 - (1 - p) ** before[:, None].float())
-    weights = weights.masked_fill(~masked, 0.0)
-    total = weights.sum(1, keepdim=True)
-    count = masked.sum(1, keepdim=True)
-    scaled = weights * count / total.clamp(min=torch.finfo(torch.float32).tiny)
-    return torch.where(total > 0, scaled, masked.float())
+
+    seed: int | str
+    offset: int = 0
+    total: int | None = None
+
+
+class Noise:
+    """Uniform numbers in [0, 1) for one batch.
+
+    Without a place they come from torch's global random state. A ``name`` keeps draws for different purposes
+    apart.
+    """
+
+    def __init__(self, device: torch.device | str, place: BatchPlace | None = None) -> None:
+        self.device = device
+        self.place = place
+
+    def even(self, count: int, name: str) -> torch.Tensor:
+        """Return a number for each row, low-discrepancy: one uniform draw, evenly spaced offsets.
+
+        Each number alone is uniform; together they cover the interval evenly, which lowers the variance of
+        the batch loss (Kingma et al. 2021, "Variational Diffusion Models", arXiv 2107.00630, appendix I.1).
+
+        Raises:
+            ValueError: the rows do not lie within the global batch.
+        """
+        if self.place is None:
+            start = torch.rand((), device=self.device)
+            return (start + torch.randperm(count, device=self.device) / max(count, 1)) % 1
+        place, total, offset = self.place, count, 0
+        if place.total is None:
+            generator = _generator(place.seed, name, "batch", place.offset)
+        else:
+            generator, total, offset = _generator(place.seed, name), place.total, place.offset
+            if not 0 <= offset <= offset + count <= total:
+                raise ValueError(
+                    f"rows {offset} to {offset + count} do not lie in a global batch of {total} rows; "
+                    "give the batch's own offset, and the rows of all processes and accumulated batches"
+                )
+        start = torch.rand((), generator=generator)
+        order = torch.randperm(total, generator=generator)[offset : offset + count]
+        return ((start + order / max(total, 1)) % 1).to(self.device)
+
+    def rows(self, count: int, name: str) -> torch.Tensor:
+        """Return an independent number for each row."""
+        if self.place is None:
+            return torch.rand(count, device=self.device)
+        return self.slots((count, 1), name)[:, 0]
+
+    def slots(self, shape: torch.Size | tuple[int, int], name: str) -> torch.Tensor:
+        """Return an independent number for each slot, ``[rows, slots]``.
+
+        With a place, a slot's number depends on its row and index, not on the padding behind it: it is a hash
+        of seed, name, row and index, made on the device, the same on every one.
+        """
+        if self.place is None:
+            return torch.rand(shape, device=self.device)
+        rows, slots = shape
+        row = torch.arange(self.place.offset, self.place.offset + rows, device=self.device)
+        stream = _mixed(row * _ROW + _seed(self.place.seed, name, "row"))
+        slot = torch.arange(slots, device=self.device)
+        bits = _mixed(stream[:, None] + slot * _SLOT)
+        # 24 bits are what a float in [0, 1) holds exactly.
+        return ((bits >> 40) & (2**24 - 1)).float() / 2**24
+
+
+# The constants of SplitMix64 (Steele et al. 2014, "Fast splittable pseudorandom number generators"), signed.
+_ROW, _SLOT = -0x61C8864680B583EB, -0x4498517A7B3558C5
+_FIRST, _SECOND = -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15
+
+
+def _mixed(numbers: torch.Tensor) -> torch.Tensor:
+    """Return a hash of each 64-bit integer: SplitMix64's finaliser (products wrap around)."""
+    numbers = (numbers ^ ((numbers >> 30) & (2**34 - 1))) * _FIRST
+    numbers = (numbers ^ ((numbers >> 27) & (2**37 - 1))) * _SECOND
+    return numbers ^ ((numbers >> 31) & (2**33 - 1))
+
+
+def _seed(*parts: int | str) -> int:
+    return random.Random("\n".join(map(str, parts))).getrandbits(63)
+
+
+def _generator(*parts: int | str) -> torch.Generator:
+    """Return a CPU generator (the same numbers on every device) for a seed of several parts."""
+    return torch.Generator().manual_seed(_seed(*parts))

@@ -2,7 +2,7 @@
 
 import json
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,157 +18,20 @@ from ..backbones.pointer_init import pointer_from_encoder
 from ..backbones.sources import read_json, resolve
 from ..backbones.tokenizer import load_tokenizer
 from ..canvas.encoding import PromptEncoder
+from ..custom_generate.network import context_of
 from ..custom_generate.settings import DiffusionSettings
-from ..custom_generate.task import context_of
-from .arguments import DiffusionArguments
+from .arguments import DiffusionArguments, RunArguments
 from .averaging import mean_of
 from .collator import CompletionCollator, EntityCollator
 from .labelled import is_labelled, load_labelled, warn_of_long
 from .lengths import CompletionLengths, EntityLengths
-from .levels import LevelSampler
-from .queries import QuerySampler
+from .queries import LevelSampler, QuerySampler
 from .rows import RunRows, load_rows
 from .trainer import DiffusionTrainer
 from .validation import questions
 
 logger = logging.get_logger(__name__)
 LOG = "training_log.json"
-
-
-@dataclass
-class RunArguments:
-    """What to train on."""
-
-    data: str = field(
-        default="diffusion-ner/pile-ner-diffusion",
-        metadata={
-            "help": "Hub data set id or folder of prompt/completion rows (python -m dataset_builder.build), "
-            "or a folder of entity rows (python -m dataset_builder.mix), or a JSON Lines file of labelled "
-            "texts (modeling.training.run.labelled)."
-        },
-    )
-    init: str | None = field(
-        default=None,
-        metadata={
-            "help": "Trained pointer checkpoint to go on from: mini (the embedded one), folder or Hub id. "
-            "Without --config the settings are those of modeling/configs/finetune_mini.yaml."
-        },
-    )
-    data_config: str | None = field(default=None, metadata={"help": "Name of the data set's configuration."})
-    sources: list[str] | None = field(
-        default=None,
-        metadata={"help": "Train on these sources of a folder of entity rows alone; default: all of them."},
-    )
-    source_factors: list[str] | None = field(
-        default=None,
-        metadata={"help": "NAME=FACTOR each: draw the rows of this source so many times as often."},
-    )
-    new_pointer_from: str | None = field(
-        default=None,
-        metadata={"help": "Folder or Hub id of a BERT encoder to make a new pointer network from."},
-    )
-    canvas_word_embeddings: bool = field(
-        default=True, metadata={"help": "Whether aligned slots of a new pointer network receive their word."}
-    )
-    prompt_attention: str | None = field(
-        default=None,
-        metadata={
-            "help": "Of a new pointer network: isolated (the prompt does not see the canvas) or full; "
-            "default: isolated."
-        },
-    )
-    type_attention: str | None = field(
-        default=None,
-        metadata={
-            "help": "Of a new pointer network: text (each type reads itself and the text), own (itself "
-            "alone), under both of which the order of types changes nothing, or joint (types in one list); "
-            "default: text.",
-            "choices": ["text", "own", "joint"],
-        },
-    )
-    few_negatives: int = field(
-        default=8, metadata={"help": "The most absent types asked for beside the present ones (entity rows)."}
-    )
-    full_list_rate: float = field(
-        default=0.33,
-        metadata={"help": "How often all types of a source are asked for at once (entity rows)."},
-    )
-    drop_rate: float = field(
-        default=0.1, metadata={"help": "How often a present type is not asked for (entity rows)."}
-    )
-    lower_rate: float = field(
-        default=0.2, metadata={"help": "How often a text is lower-cased (entity rows)."}
-    )
-    both_rate: float = field(
-        default=0.1,
-        metadata={"help": "How often a present type is asked for beside its coarse one (entity rows)."},
-    )
-    general_rate: float = field(
-        default=0.25,
-        metadata={"help": "How often mentions with levels are asked for by their most general names."},
-    )
-    finest_rate: float = field(
-        default=0.3,
-        metadata={"help": "How often mentions with levels are asked for by their finest names; else any."},
-    )
-    other_level_rate: float = field(
-        default=0.3, metadata={"help": "How often a mention is asked for by another of its levels too."}
-    )
-    alone_rate: float = field(
-        default=0.1, metadata={"help": "How often one type alone is asked for (rows with levels)."}
-    )
-    plural_rate: float = field(
-        default=0.05, metadata={"help": "How often a type is written in the plural (rows with levels)."}
-    )
-    max_length: int = field(
-        default=512, metadata={"help": "The most tokens of prompt (and completion canvas)."}
-    )
-    canvas_length: int = field(
-        default=128,
-        metadata={
-            "help": "The most tokens of the completion canvas; 0 trains the aligned one alone (entity rows)."
-        },
-    )
-    lora_rank: int | None = field(
-        default=None,
-        metadata={
-            "help": "Rank of the adapter: the same as use_peft with lora_r; 0 trains all weights without one."
-        },
-    )
-    base_hub_id: str | None = field(
-        default=None,
-        metadata={"help": "Hub id of the base, to be named in the adapter when the base is a local folder."},
-    )
-    resume: bool = field(
-        default=False,
-        metadata={"help": "Go on from the last whole checkpoint in output_dir; without one, begin."},
-    )
-    average_runs: int = field(
-        default=1,
-        metadata={
-            "help": "Train that many times from init, with seeds that follow on each other (folders run-0, "
-            "run-1, ... in output_dir), and save the mean of their weights."
-        },
-    )
-
-    def __post_init__(self) -> None:
-        if self.lora_rank is not None and self.lora_rank < 0:
-            raise ValueError(f"lora_rank must not be negative, got {self.lora_rank}; 0 trains all weights")
-        if self.init is not None and self.new_pointer_from is not None:
-            raise ValueError(
-                "init goes on from a trained network, new_pointer_from makes a new one; give one"
-            )
-        if self.type_attention is not None and self.new_pointer_from is None:
-            raise ValueError(
-                f"type_attention={self.type_attention!r} is of a network that new_pointer_from makes; "
-                "a trained one has its own: leave it out"
-            )
-        if self.average_runs < 1:
-            raise ValueError(f"average_runs must be at least 1, got {self.average_runs}")
-        if self.average_runs > 1 and self.init is None:
-            raise ValueError(
-                "average_runs needs init: only runs that begin at the same trained weights have a mean"
-            )
 
 
 @dataclass(frozen=True)

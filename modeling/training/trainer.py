@@ -1,10 +1,10 @@
 """The Trainer with the diffusion loss."""
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import MethodType
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from peft.helpers import disable_input_dtype_casting
 from safetensors import SafetensorError
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.utils.data import DataLoader, Sampler
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer
 from transformers.trainer_utils import rotate_checkpoints
 
 from ..backbones.saving import write_model
@@ -22,7 +22,7 @@ from ..custom_generate.settings import DiffusionSettings
 from .arguments import DiffusionArguments
 from .batch import TrainingBatch
 from .checkpoints import (
-    DENSITY,
+    CheckpointNotWritten,
     discard,
     fault,
     last_whole,
@@ -30,23 +30,55 @@ from .checkpoints import (
     mark_complete,
     save_trained,
 )
-from .faults import CheckpointNotWritten, stop_at_bad_loss
-from .inside import open_forward, run_inside
 from .launch import compile_layers, shard_on_cpu_as_launched, sum_in_fp32
-from .loss import DiffusionLoss, LossOutput
+from .loss import DiffusionLoss, LossOutput, stop_at_bad_loss
 from .sampler import (
     PLACE,
     REPEATED,
     DrawnCollator,
+    DrawnRows,
     EvaluationSampler,
     GlobalBatchSampler,
 )
-from .sampler_key import DrawnRows
 from .training_metrics import Figures
 from .validation import Question, decode_sample
 
 EVALUATION_SEED = 1234
 IGNORE = -100
+
+T = TypeVar("T")
+
+
+# DistributedDataParallel and FSDP2 gather weights and reduce gradients around ``forward``, and mixed
+# precision wraps it. The loss and the decoding call parts of the network (its encoder, its output layer),
+# which alone would bypass all that. So the network's forward learns one more call,
+# ``model(inside=function)``, which returns ``function(network)``. Every other call, the names of the weights
+# and what is saved stay as they are.
+
+
+def open_forward(network: Any) -> None:
+    """Let ``network(inside=function)`` return ``function(network)``; opening it twice changes nothing."""
+    if hasattr(network, "_runs_inside"):
+        return
+    plain = network.forward
+
+    # A bound method, as accelerate expects it when it wraps the forward in autocast.
+    def forward(self: Any, *args: Any, inside: Callable[[Any], Any] | None = None, **kwargs: Any) -> Any:
+        return plain(*args, **kwargs) if inside is None else inside(self)
+
+    network.forward = MethodType(forward, network)
+    network._runs_inside = True
+
+
+def run_inside(model: Any, function: Callable[[Any], T]) -> T:
+    """Return ``function(network)``, run inside the forward of a network or of its wrapper.
+
+    Args:
+        model: what ``open_forward`` was called on, or DDP, FSDP2 or autocast around it.
+        function: receives the network without its wrapper; what it returns must hold its tensors in
+            tuples, lists or dictionaries, or the wrapper does not see them.
+    """
+    return model(inside=function)
 
 
 def _one_thread_of_tokenizers(_worker: int) -> None:
@@ -55,23 +87,12 @@ def _one_thread_of_tokenizers(_worker: int) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
-class ObjectiveStep(TrainerCallback):
-    """Lets the objective learn from the losses of a step (see ``DiffusionLoss.step``)."""
-
-    def __init__(self, objective: DiffusionLoss) -> None:
-        self.objective = objective
-
-    def on_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """After the weights changed."""
-        self.objective.step()
-
-
 class DiffusionTrainer(Trainer):
     """Trains a masked-diffusion network on batches of ``training.collator``.
 
     The loss is divided by the number of canvas tokens of the whole global batch (the Trainer counts them in
     ``labels``), not by the number masked: only then is it the bound, whatever the accumulation and however
-    many processes share the batch. It runs inside the network's forward (``training.inside``), so that DDP
+    many processes share the batch. It runs inside the network's forward (see ``run_inside``), so that DDP
     and FSDP2 see it.
 
     Args:
@@ -110,7 +131,6 @@ class DiffusionTrainer(Trainer):
         )
         self.settings = DiffusionSettings.of(self.model)
         self.diffusion_loss = self.args.loss()
-        self.add_callback(ObjectiveStep(self.diffusion_loss))
         self.lengths, self.weights, self.sample = lengths, weights, sample
         self.drawn_lengths = drawn_lengths
         self._figures = {stage: Figures(self.args.device) for stage in ("train", "eval")}
@@ -181,8 +201,6 @@ class DiffusionTrainer(Trainer):
             problem = fault(found)
             if problem is not None:
                 raise ValueError(f"cannot go on from {str(found)!r}: {problem}")
-        if found is not None and (found / DENSITY).is_file():
-            self.diffusion_loss.load_state_dict(json.loads((found / DENSITY).read_text(encoding="utf-8")))
         # Autocast casts an adapter's small weights down; peft would cast the large activations up before.
         network: Any = self.model
         with disable_input_dtype_casting(network, active=self._lean_adapter):
@@ -348,9 +366,6 @@ class DiffusionTrainer(Trainer):
                 discard(folder)  # a half-written one of a run that was killed
             self.accelerator.wait_for_everyone()
             super()._save_checkpoint(model, trial)
-            state = self.diffusion_loss.state_dict()
-            if self.args.should_save and state:
-                (folder / DENSITY).write_text(json.dumps(state), encoding="utf-8")
             if self.args.should_save and self._lean_adapter and not self.is_fsdp_enabled:
                 save_trained(self.model, folder)
             self.accelerator.wait_for_everyone()

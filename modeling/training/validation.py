@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from ..canvas.template import parse_completion
 from ..extraction.extractor import EntityExtractor
 from .queries import QuerySampler
-from .sampler_key import derived_seed
+from .sampler import derived_seed
 
 BATCH = 16
 
@@ -81,14 +81,14 @@ def decode_sample(
     with warnings.catch_warnings():
         # An untrained network fills any canvas; that is counted here as what cannot be read.
         warnings.simplefilter("ignore", UserWarning)
-        for request, reading in extractor.read(documents, plain, BATCH):
-            found[request.document] |= {(entity.label, entity.text) for entity in reading.entities}
-            found[request.document] |= set(reading.hallucinations)
-            unread[request.document] |= bool(reading.violations) or not reading.segments
+        for request, prediction in extractor.predict(documents, plain, BATCH):
+            found[request.document] |= {(entity.label, entity.text) for entity in prediction.entities}
+            found[request.document] |= set(prediction.hallucinations)
+            unread[request.document] |= bool(prediction.violations) or not prediction.segments
     if extractor.canvas == "aligned":
         found = [set() for _ in sample]
-        for request, reading in extractor.read(documents, extractor.options(None, None, None), BATCH):
-            found[request.document] |= {(entity.label, entity.text) for entity in reading.entities}
+        for request, prediction in extractor.predict(documents, extractor.options(None, None, None), BATCH):
+            found[request.document] |= {(entity.label, entity.text) for entity in prediction.entities}
     right = sum(len(own & question.gold) for own, question in zip(found, sample, strict=True))
     named = sum(len(own) for own in found) + sum(len(question.gold) for question in sample)
     return {

@@ -1,4 +1,4 @@
-"""Targets around the network: words and tokens, and the reading of whatever a network puts out."""
+"""Targets around the network: words and tokens, and the predictions read off whatever a network puts out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ from modeling.custom_generate.projection import GroundedProjection, TagProjectio
 from modeling.custom_generate.settings import DiffusionSettings
 from modeling.custom_generate.state import DenoisingStep
 from modeling.extraction.chunking import Entity, Limits, flat, nested, plan
-from modeling.extraction.prediction import automaton_of, read_aligned, read_free, read_grounded, symbols_of
+from modeling.extraction.prediction import (
+    automaton_of,
+    predict_aligned,
+    predict_free,
+    predict_grounded,
+    symbols_of,
+)
 from tests.fuzz.draws import Draws
 from tests.fuzz.formats import types
 from tests.fuzz.target import Target
@@ -118,16 +124,16 @@ def aligned(draws: Draws) -> None:
     step = DenoisingStep(0, choice, choice.float(), choice, None, log_probs, ONE, ONE)
     numbers = not bool(torch.isnan(log_probs[mask]).any())
     try:
-        (reading,) = read_aligned(encoder, [prompt], step)
+        (prediction,) = predict_aligned(encoder, [prompt], step)
     except ValueError as refusal:
         _refused(refusal, NOT_NUMBERS)
         assert not numbers
         return
     assert numbers
-    _check(prompt, reading.entities)
+    _check(prompt, prediction.entities)
     starts, ends = {start for start, _ in prompt.words}, {end for _, end in prompt.words}
-    assert all(e.start in starts and e.end in ends for e in reading.entities)
-    assert flat(reading.entities) == sorted(reading.entities, key=lambda e: e.start)
+    assert all(e.start in starts and e.end in ends for e in prediction.entities)
+    assert flat(prediction.entities) == sorted(prediction.entities, key=lambda e: e.start)
 
 
 def grounded(draws: Draws) -> None:
@@ -144,7 +150,7 @@ def grounded(draws: Draws) -> None:
     step = DenoisingStep(0, ids, sure, proposal.choice, proposal.states, None, ONE, ONE * slots)
     numbers = not bool(torch.isnan(log_probs).any())
     try:
-        (reading,) = read_grounded(encoder, [prompt], [automaton], step)
+        (prediction,) = predict_grounded(encoder, [prompt], [automaton], step)
     except ValueError as refusal:
         _refused(refusal, NOT_NUMBERS)
         assert not numbers
@@ -157,8 +163,8 @@ def grounded(draws: Draws) -> None:
         assert 0 <= entry.type < len(prompt.types)
         assert 0 <= entry.slots[0] < entry.slots[1] <= slots
     if possible:
-        assert reading.hallucinations == []
-    _check(prompt, reading.entities)
+        assert prediction.hallucinations == []
+    _check(prompt, prediction.entities)
 
 
 def free(draws: Draws) -> None:
@@ -172,15 +178,15 @@ def free(draws: Draws) -> None:
     step = DenoisingStep(0, canvas, sure, canvas, None, None, ONE, ONE)
     numbers = not bool(torch.isnan(sure).any())
     try:
-        (reading,) = read_free(encoder, [prompt], step)
+        (prediction,) = predict_free(encoder, [prompt], step)
     except ValueError as refusal:
         _refused(refusal, NOT_NUMBERS)
         assert not numbers
         return
     assert numbers
-    _check(prompt, reading.entities)
-    found = len(reading.entities) + len(reading.hallucinations) + len(reading.repetitions)
-    assert reading.segments - 1 <= found + len(reading.violations) <= reading.segments
+    _check(prompt, prediction.entities)
+    found = len(prediction.entities) + len(prediction.hallucinations) + len(prediction.repetitions)
+    assert prediction.segments - 1 <= found + len(prediction.violations) <= prediction.segments
 
 
 def resolution(draws: Draws) -> None:

@@ -50,8 +50,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedToken
     import torch
     from trl import ModelConfig
 
-    from modeling.training.arguments import DiffusionArguments
-    from modeling.training.run import RunArguments, run
+    from modeling.training.arguments import DiffusionArguments, RunArguments
+    from modeling.training.run import run
     from tests.modeling.tiny import save_encoder, write_mix
 
     torch.set_num_threads(1)

@@ -15,8 +15,8 @@ from pathlib import Path
 from trl import ModelConfig, TrlParser
 
 from modeling import EntityExtractor
-from modeling.training.arguments import DiffusionArguments
-from modeling.training.run import RunArguments, run
+from modeling.training.arguments import DiffusionArguments, RunArguments
+from modeling.training.run import run
 from tests.modeling.tiny import TYPES, save_encoder, toy_rows, toy_tokenizer, write_mix
 
 CONFIG = Path(__file__).parents[2] / "modeling/configs/train_mini.yaml"

@@ -23,7 +23,7 @@ from model_card.speed.extraction import summary
 from model_card.speed.replay import Sentence, load_replay, read_forwards, replay
 from modeling import EntityExtractor, load_tokenizer
 from modeling.custom_generate.config import DecodingConfig
-from modeling.custom_generate.task import Task
+from modeling.custom_generate.rounds import Task
 
 VLLM_LOG = """INFO engine started
 repeat 0 crossner_ai: 10.0 sentences/s, 100 queries/s

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 
 from modeling.backbones.pointer_init import pointer_settings
 from modeling.canvas.encoding import PromptEncoder
-from modeling.canvas.word_tokens import WordTokens, breaks_between
-from modeling.canvas.words import split_words
+from modeling.canvas.words import WordTokens, breaks_between, split_words
 from tests.modeling.canvas.test_words import anything
 
 NEWLINE, TAB = 7, 8
@@ -97,7 +96,7 @@ def test_words_are_remembered_and_the_memory_has_an_end(monkeypatch):
         asked.extend(texts)
         return [[len(text)] for text in texts]
 
-    monkeypatch.setattr("modeling.canvas.word_tokens.KNOWN_WORDS", 10)
+    monkeypatch.setattr("modeling.canvas.words.KNOWN_WORDS", 10)
     words = WordTokens(tokenize, None)
     rng = random.Random(0)
     for _ in range(100):

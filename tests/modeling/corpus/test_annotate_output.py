@@ -191,7 +191,7 @@ def test_documents_that_cannot_be_annotated_are_dead_letters(made, tmp_path, cap
 def test_one_text_that_fails_costs_no_other(made, tmp_path, monkeypatch):
     output = Folder(str(tmp_path))
     worker = Annotator(made, Workload("cpu", retries=1), output)
-    read = worker.extractor.runner.read
+    read = worker.extractor.decoder.predict
     asked = []
 
     def refuse(prompts, *others):
@@ -200,7 +200,7 @@ def test_one_text_that_fails_costs_no_other(made, tmp_path, monkeypatch):
             raise RuntimeError("no room for an eagle")
         return read(prompts, *others)
 
-    monkeypatch.setattr(worker.extractor.runner, "read", refuse)
+    monkeypatch.setattr(worker.extractor.decoder, "predict", refuse)
     texts = ["alice met bob", "an eagle", "", "emma left oslo", "frank saw a cat"]
     piece = Piece(0, 0, [Document(str(i), text, f"x:{i}") for i, text in enumerate(texts)], last=True)
     outcome = worker.annotate(piece)
@@ -220,14 +220,14 @@ def test_a_document_that_kills_its_worker_costs_only_itself(made, tmp_path):
     """Each try is a process of its own, as Ray would start it again."""
     output = Folder(str(tmp_path))
     worker = Annotator(made, Workload("cpu", retries=1), output)
-    read = worker.extractor.runner.read
+    read = worker.extractor.decoder.predict
 
     def die(prompts, *others):
         if any("tiger" in prompt.text for prompt in prompts):
             os._exit(9)  # as the kernel does when memory is out
         return read(prompts, *others)
 
-    worker.extractor.runner.read = die
+    worker.extractor.decoder.predict = die
     texts = ["alice met bob", "a tiger", "emma left oslo"]
     piece = Piece(0, 0, [Document(str(i), text, f"x:{i}") for i, text in enumerate(texts)], last=True)
     context = multiprocessing.get_context("fork")
@@ -250,7 +250,7 @@ def test_a_worker_whose_model_fails_on_every_text_ends_itself(made, tmp_path, ca
     def fail(prompts, *others):
         raise RuntimeError("device-side assert triggered")
 
-    worker.extractor.runner.read = fail
+    worker.extractor.decoder.predict = fail
     piece = Piece(0, 0, [Document("a", "alice", "x:0")], last=True)
     process = multiprocessing.get_context("fork").Process(target=worker.annotate, args=(piece,))
     process.start()

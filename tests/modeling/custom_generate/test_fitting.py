@@ -9,15 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling.custom_generate.fitting import (
-    BUCKETS,
-    Growth,
-    answer_lengths,
-    bucket_of,
-    fitted_slots,
-    group_by_width,
-    is_filled,
-)
+from modeling.custom_generate.rounds import Growth, is_filled
+from modeling.custom_generate.state import BUCKETS, answer_lengths, bucket_of, fitted_slots, group_by_width
 from tests.modeling.custom_generate.test_generate import ABSORBING, PAD, PROMPT, run
 from tests.modeling.tiny import tiny_bert, tiny_dream
 

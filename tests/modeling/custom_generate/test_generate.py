@@ -13,9 +13,9 @@ from transformers.generation.streamers import BaseStreamer
 from modeling.custom_generate.config import DecodingConfig
 from modeling.custom_generate.generate import DiffusionOutput, generate
 from modeling.custom_generate.network import Canvas, Prompt, forward_joint, position_ids
+from modeling.custom_generate.rounds import make_task
 from modeling.custom_generate.row_noise import RowNoise
 from modeling.custom_generate.settings import DiffusionSettings
-from modeling.custom_generate.task import make_task
 from modeling.custom_generate.unmasking import REMASKING_CAP, RULES
 from tests.conftest import REPOSITORY
 from tests.modeling.tiny import tiny_bert, tiny_dream

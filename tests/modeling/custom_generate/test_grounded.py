@@ -65,14 +65,14 @@ def test_a_grounded_completion_never_hallucinates_nor_breaks_the_format(writer, 
     wrote = 0
     for text in texts:
         prompt = writer.encoder.encode(TYPES, text)
-        *_, step = writer.runner.stream(prompt, chosen)
+        *_, step = writer.decoder.stream(prompt, chosen)
         ids, pad = step.ids[0].tolist(), writer.settings.pad_token_id
         length = ids.index(pad) if pad in ids else len(ids)
         assert set(ids[length:]) <= {pad}
         assert is_valid(ids[:length], writer.encoder, prompt)
-        (reading,) = writer.runner.interpret([prompt], chosen, step)
-        wrote += len(reading.entities)
-        for entity in reading.entities:
+        (prediction,) = writer.decoder.interpret([prompt], chosen, step)
+        wrote += len(prediction.entities)
+        for entity in prediction.entities:
             assert text[entity.start : entity.end] == entity.text != ""
             assert entity.label in TYPES
             assert 0 <= entity.score <= 1
@@ -87,9 +87,11 @@ def test_a_grounded_completion_never_hallucinates_nor_breaks_the_format(writer, 
 def test_a_plain_completion_of_an_untrained_network_is_counted_not_dropped(tokenizer):
     extractor = EntityExtractor(tiny_bert(tokenizer), tokenizer)
     chosen = extractor.options("completion", "plain", 1)
-    (reading,) = extractor.runner.read([extractor.encoder.encode(TYPES, TOY[0])], chosen)
+    (prediction,) = extractor.decoder.predict([extractor.encoder.encode(TYPES, TOY[0])], chosen)
     assert (
-        reading.segments == len(reading.entities) + len(reading.hallucinations) + len(reading.violations) > 0
+        prediction.segments
+        == len(prediction.entities) + len(prediction.hallucinations) + len(prediction.violations)
+        > 0
     )
 
 
@@ -104,8 +106,10 @@ def talkative(tokenizer) -> EntityExtractor:
 def test_a_completion_that_fills_its_canvas_is_written_again_on_a_longer_one(talkative):
     prompt = talkative.encoder.encode(["person"], TOY[0])
     chosen = talkative.options("completion", "grounded", 1)
-    shown = [len(talkative.runner.slots(prompt, chosen, s)) for s in talkative.runner.stream(prompt, chosen)]
-    assert shown == [64, 128, 256, talkative.runner.context - len(prompt)]
+    shown = [
+        len(talkative.decoder.slots(prompt, chosen, s)) for s in talkative.decoder.stream(prompt, chosen)
+    ]
+    assert shown == [64, 128, 256, talkative.decoder.context - len(prompt)]
 
 
 def test_how_long_a_canvas_can_grow_does_not_depend_on_the_batch(talkative):

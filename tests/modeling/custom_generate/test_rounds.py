@@ -62,9 +62,9 @@ def test_canvases_that_grow_are_the_same_in_any_batch(writer, decoding, way):
     writer.model.cls.predictions.bias.data[writer.settings.pad_token_id] = -1.0  # some answers are long
     prompts = writer.encoder.encode_batch([(TYPES, text) for text in TOY[:3]])
     chosen = writer.options("completion", decoding, 2, **way)
-    whole = writer.runner.read(prompts, chosen)
+    whole = writer.decoder.predict(prompts, chosen)
     for size in (1, 2):
-        parts = writer.runner.read(prompts, chosen, batch_size=size)
+        parts = writer.decoder.predict(prompts, chosen, batch_size=size)
         for one, other in zip(whole, parts, strict=True):
             assert [(e.start, e.end, e.label) for e in one.entities] == [
                 (e.start, e.end, e.label) for e in other.entities
@@ -86,7 +86,7 @@ def test_only_the_driver_steps_a_task():
                         callers.add(path.name)
                 elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "denoise":
                     callers.add(path.name)
-    assert callers == {"task.py", "rounds.py"}  # Task.steps calls the loop, and the driver calls that
+    assert callers == {"rounds.py"}  # Task.steps calls the loop, and the driver calls that
 
 
 def test_short_canvases_are_masked_again(writer):
@@ -95,9 +95,9 @@ def test_short_canvases_are_masked_again(writer):
     chosen = writer.options("aligned", None, 8, remasking=True)
     shown = [
         int((step.ids[0, :4] != writer.settings.mask_token_id).sum())
-        for step in writer.runner.stream(prompt, chosen)
+        for step in writer.decoder.stream(prompt, chosen)
     ]
     plain = writer.options("aligned", None, 8)
-    assert len(list(writer.runner.stream(prompt, plain))) == 4
+    assert len(list(writer.decoder.stream(prompt, plain))) == 4
     # One slot a step; after the third the expected 0.1 + 0.2 + 0.3 is rounded to one slot that goes back.
     assert shown == [1, 2, 3, 3, 4]

@@ -72,8 +72,8 @@ def read(
     options = extractor.options(
         None, None, way.pop("steps", None), use_cache=use_cache, outside_bias=BIAS, **way
     )
-    readings = extractor.runner.read(prompts, options)
-    return [{(e.start, e.end, e.label): e.score for e in reading.entities} for reading in readings]
+    predictions = extractor.decoder.predict(prompts, options)
+    return [{(e.start, e.end, e.label): e.score for e in prediction.entities} for prediction in predictions]
 
 
 def orders(labels: list[str], rng: random.Random) -> list[list[str]]:

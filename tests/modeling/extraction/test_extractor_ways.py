@@ -29,7 +29,7 @@ def test_adaptive_answers_are_the_same_in_any_batch_and_take_no_more_steps(extra
     for text, answer in zip(texts, alone, strict=True):
         check(text, TYPES, answer)
     prompts = extractor.encoder.encode_batch([(TYPES, text) for text in texts])
-    forwards = [reading.forwards for reading in extractor.runner.read(prompts, chosen)]
+    forwards = [prediction.forwards for prediction in extractor.decoder.predict(prompts, chosen)]
     rounds = 1 if canvas == "aligned" else 6  # a canvas that its answer fills is written again, twice as long
     assert all(1 <= count <= rounds * chosen.steps for count in forwards)
     if canvas == "aligned":  # the toy network is sure of its tags: one forward is enough for some text
@@ -47,10 +47,10 @@ def test_the_readings_after_each_step_end_in_the_answer(extractor):
     prompts = extractor.encoder.encode_batch([(TYPES, text) for text in TOY[:4]])
     for way in ({"canvas": "aligned", "steps": 3}, {"canvas": "completion", "steps": 3}):
         chosen = extractor.options(way["canvas"], None, way["steps"])
-        trajectories = extractor.runner.read_steps(prompts, chosen)
-        final = extractor.runner.read(prompts, chosen)
-        for own, reading in zip(trajectories, final, strict=True):
-            assert own[-1].entities == reading.entities
+        trajectories = extractor.decoder.predict_steps(prompts, chosen)
+        final = extractor.decoder.predict(prompts, chosen)
+        for own, prediction in zip(trajectories, final, strict=True):
+            assert own[-1].entities == prediction.entities
             assert 1 <= len(own) <= 3
             counts = [r.forwards for r in own]
             assert counts == sorted(counts)
@@ -90,13 +90,13 @@ def test_an_answer_too_long_for_any_canvas_is_asked_for_in_halves_and_then_repor
     text = " ".join(["alice met bob in paris ."] * 10)  # 60 words: its halves are too short to be halved
     chosen = talkative.options("completion", "grounded", 1)
     with pytest.warns(UserWarning, match=r"2 answer\(s\) fill the longest canvas of this model"):
-        readings = list(talkative.read([(TYPES, text)], chosen, 4))
-    assert all(reading.truncated for _, reading in readings)
-    first, second = sorted((request for request, _ in readings), key=lambda r: r.offset)
+        predictions = list(talkative.predict([(TYPES, text)], chosen, 4))
+    assert all(prediction.truncated for _, prediction in predictions)
+    first, second = sorted((request for request, _ in predictions), key=lambda r: r.offset)
     assert (first.keep_from, second.keep_to) == (0, len(text))
     assert 0 < first.keep_to == second.keep_from < len(text)
     # Canvases of 64, 128, 256 and all positions left, for the whole text and for each half.
-    assert sum(reading.forwards for _, reading in readings) == 12
+    assert sum(prediction.forwards for _, prediction in predictions) == 12
     with pytest.warns(UserWarning, match="answer"):
         check(text, TYPES, talkative.predict_entities(text, TYPES, steps=1))
 

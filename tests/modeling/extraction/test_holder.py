@@ -129,10 +129,10 @@ def test_the_dtype_follows_the_device(gpu: bool, monkeypatch: pytest.MonkeyPatch
 def test_limits_of_the_caller_hold(trained: Path) -> None:
     text = " ".join(TEXTS * 8)
     wide = EntityExtractor.from_pretrained(trained, device="cpu", limits=Limits(prompt_tokens=100_000))
-    assert wide.limits.prompt_tokens == wide.runner.context * 3 // 4
+    assert wide.limits.prompt_tokens == wide.decoder.context * 3 // 4
     narrow = EntityExtractor.from_pretrained(trained, device="cpu", limits=Limits(prompt_tokens=64))
     options = narrow.options(None, None, None)
-    prompts = [request.prompt for request, _ in narrow.read([(TYPES, text)], options, 8)]
+    prompts = [request.prompt for request, _ in narrow.predict([(TYPES, text)], options, 8)]
     assert len(prompts) > 1
     assert max(map(len, prompts)) <= 64
     for wrong in (0, 1.5, True):

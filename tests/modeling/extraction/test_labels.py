@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from modeling.extraction import label_names
 from modeling.extraction.columns import scalar, values
-from modeling.extraction.gliner_options import own_options
 from modeling.extraction.label_codes import CODES
 from modeling.extraction.label_names import LOGGER, described, plain_name, written_name
 from modeling.extraction.label_plurals import singular
 from modeling.extraction.label_set import label_sets, least_score, read_labels
+from modeling.extraction.options import own_options
 
 PLAIN = {
     "PER": "person",

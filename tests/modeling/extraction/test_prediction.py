@@ -16,7 +16,7 @@ from modeling.custom_generate.settings import DiffusionSettings
 from modeling.custom_generate.state import DenoisingStep
 from modeling.custom_generate.tagging import Span, SpanProbabilities
 from modeling.extraction.chunking import Entity
-from modeling.extraction.prediction import Reading, occurrences, read_aligned, read_free
+from modeling.extraction.prediction import Prediction, occurrences, predict_aligned, predict_free
 from tests.modeling.tiny import DREAM_SETTINGS, TYPES
 
 ONE = torch.tensor([1])
@@ -32,44 +32,44 @@ def byte_level(dream_tokenizer) -> PromptEncoder:
     return PromptEncoder(dream_tokenizer, DREAM_SETTINGS)
 
 
-def read(encoder: PromptEncoder, text: str, completion: str, sure: float = 0.5) -> Reading:
+def read(encoder: PromptEncoder, text: str, completion: str, sure: float = 0.5) -> Prediction:
     """Read a completion that the network is this sure of, token by token."""
     ids = encoder.token_ids([completion])[0]
     canvas = torch.tensor([[*ids, *[encoder.settings.pad_token_id] * 4]])
     step = DenoisingStep(0, canvas, torch.full(canvas.shape, sure), canvas, None, None, ONE, ONE)
-    (reading,) = read_free(encoder, [encoder.encode(TYPES, text)], step)
-    return reading
+    (prediction,) = predict_free(encoder, [encoder.encode(TYPES, text)], step)
+    return prediction
 
 
-def places(reading: Reading) -> list[tuple[int, int, str]]:
-    return [(e.start, e.end, e.label) for e in reading.entities]
+def places(prediction: Prediction) -> list[tuple[int, int, str]]:
+    return [(e.start, e.end, e.label) for e in prediction.entities]
 
 
 @pytest.mark.parametrize("name", ["uncased", "byte_level"])
 def test_mentions_are_placed_in_order_of_their_occurrences(name, request):
     encoder = request.getfixturevalue(name)
     text = "Bob met Ann , then Bob left Oslo ."
-    reading = read(encoder, text, " person: Bob | person: Ann | person: Bob | city: Oslo")
-    assert places(reading) == [(0, 3, "person"), (8, 11, "person"), (19, 22, "person"), (28, 32, "city")]
-    assert all(text[e.start : e.end] == e.text for e in reading.entities)
-    assert (reading.segments, reading.violations, reading.hallucinations) == (4, [], [])
+    prediction = read(encoder, text, " person: Bob | person: Ann | person: Bob | city: Oslo")
+    assert places(prediction) == [(0, 3, "person"), (8, 11, "person"), (19, 22, "person"), (28, 32, "city")]
+    assert all(text[e.start : e.end] == e.text for e in prediction.entities)
+    assert (prediction.segments, prediction.violations, prediction.hallucinations) == (4, [], [])
 
 
 @pytest.mark.parametrize("name", ["uncased", "byte_level"])
 def test_what_is_not_in_the_text_or_cannot_be_read_is_counted(name, request):
     encoder = request.getfixturevalue(name)
-    reading = read(encoder, "Bob left Oslo .", " nonsense | person: Ann | city: Oslo | animal:")
-    assert places(reading) == [(9, 13, "city")]
-    assert [(label, span.lower()) for label, span in reading.hallucinations] == [("person", "ann")]
-    assert [reason for reason, _ in reading.violations] == ["no type", "empty span"]
-    assert reading.segments == 4
+    prediction = read(encoder, "Bob left Oslo .", " nonsense | person: Ann | city: Oslo | animal:")
+    assert places(prediction) == [(9, 13, "city")]
+    assert [(label, span.lower()) for label, span in prediction.hallucinations] == [("person", "ann")]
+    assert [reason for reason, _ in prediction.violations] == ["no type", "empty span"]
+    assert prediction.segments == 4
 
 
 @pytest.mark.parametrize("name", ["uncased", "byte_level"])
 @pytest.mark.parametrize("completion", [" none", ""])
 def test_nothing_is_found_in_nothing(name, completion, request):
-    reading = read(request.getfixturevalue(name), "Bob left .", completion)
-    assert reading.entities == reading.violations == reading.hallucinations == []
+    prediction = read(request.getfixturevalue(name), "Bob left .", completion)
+    assert prediction.entities == prediction.violations == prediction.hallucinations == []
 
 
 def test_a_score_is_the_geometric_mean_of_its_own_tokens(byte_level):
@@ -79,14 +79,14 @@ def test_a_score_is_the_geometric_mean_of_its_own_tokens(byte_level):
     sure = [0.9 if i < pieces.index(" |") else 0.5 for i in range(len(ids))]
     canvas = torch.tensor([ids])
     step = DenoisingStep(0, canvas, torch.tensor([sure]), canvas, None, None, ONE, ONE)
-    (reading,) = read_free(byte_level, [byte_level.encode(TYPES, "Bob left Oslo .")], step)
-    assert [e.score for e in reading.entities] == pytest.approx([0.9, 0.5], abs=1e-6)
+    (prediction,) = predict_free(byte_level, [byte_level.encode(TYPES, "Bob left Oslo .")], step)
+    assert [e.score for e in prediction.entities] == pytest.approx([0.9, 0.5], abs=1e-6)
 
 
 def test_an_uncased_tokenizer_finds_what_it_spells_otherwise(uncased):
     text = "ALICE-Mae met Élan ."
-    reading = read(uncased, text, " person: alice - mae | city: elan")
-    assert [(e.text, e.label) for e in reading.entities] == [("ALICE-Mae", "person"), ("Élan", "city")]
+    prediction = read(uncased, text, " person: alice - mae | city: elan")
+    assert [(e.text, e.label) for e in prediction.entities] == [("ALICE-Mae", "person"), ("Élan", "city")]
 
 
 def test_whole_words_count_before_parts_of_words(uncased):
@@ -103,7 +103,7 @@ def test_aligned_scores_are_the_exact_probabilities_of_spans(uncased):
     choice = torch.tensor([[2, 1, 0, 2, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0, 0]])
     both = torch.tensor([1, 1])
     step = DenoisingStep(0, choice, torch.ones(2, 8), choice, None, log_probs, both, both)
-    first, second = read_aligned(uncased, prompts, step)
+    first, second = predict_aligned(uncased, prompts, step)
     alone = SpanProbabilities(log_probs[:1, :4])
     assert first.entities == [
         Entity(0, 11, "alice smith", "person", pytest.approx(alone(0, Span(0, 1, 0)))),
@@ -121,8 +121,8 @@ def test_a_mention_takes_the_place_that_its_order_leaves(name, request):
     encoder = request.getfixturevalue(name)
     text = "Bob Oslo left Oslo , Oslo"
     # "Oslo" alone is the second one: the first belongs to the mention before it.
-    reading = read(encoder, text, " person: Bob Oslo | city: Oslo")
-    assert places(reading) == [(0, 8, "person"), (14, 18, "city")]
+    prediction = read(encoder, text, " person: Bob Oslo | city: Oslo")
+    assert places(prediction) == [(0, 8, "person"), (14, 18, "city")]
     # Written out of order, it takes what is free; nested, what is there.
     assert places(read(encoder, text, " city: Oslo | person: Bob")) == [(4, 8, "city"), (0, 3, "person")]
     nested = read(encoder, "Bob Oslo left", " person: Bob Oslo | city: Oslo")
@@ -132,10 +132,10 @@ def test_a_mention_takes_the_place_that_its_order_leaves(name, request):
 @pytest.mark.parametrize("name", ["uncased", "byte_level"])
 def test_what_is_named_more_often_than_it_occurs_is_counted(name, request):
     encoder = request.getfixturevalue(name)
-    reading = read(encoder, "Bob met Bob", " person: Bob | person: Bob | person: Bob | city: Bob")
-    assert places(reading) == [(0, 3, "person"), (8, 11, "person"), (0, 3, "city")]
-    assert [(label, span.lower()) for label, span in reading.repetitions] == [("person", "bob")]
-    assert reading.hallucinations == []
+    prediction = read(encoder, "Bob met Bob", " person: Bob | person: Bob | person: Bob | city: Bob")
+    assert places(prediction) == [(0, 3, "person"), (8, 11, "person"), (0, 3, "city")]
+    assert [(label, span.lower()) for label, span in prediction.repetitions] == [("person", "bob")]
+    assert prediction.hallucinations == []
 
 
 def test_scores_are_calibrated_as_the_checkpoint_says(uncased):
@@ -149,7 +149,7 @@ def test_scores_are_calibrated_as_the_checkpoint_says(uncased):
     prompt = uncased.encode(["person"], "bob")
     log_probs = torch.tensor([[[0.1, 0.0, 0.9]]]).log()
     step = DenoisingStep(0, ONE[None], torch.ones(1, 1), torch.tensor([[2]]), None, log_probs, ONE, ONE)
-    (plain,), (calibrated,) = (read_aligned(e, [prompt], step)[0].entities for e in (uncased, warm))
+    (plain,), (calibrated,) = (predict_aligned(e, [prompt], step)[0].entities for e in (uncased, warm))
     assert plain.score == pytest.approx(0.9)
     assert calibrated.score == pytest.approx(0.75)  # odds of 9, their root
 

@@ -10,9 +10,9 @@ import torch
 from trl import ModelConfig
 
 from modeling import load_model
-from modeling.training.arguments import DiffusionArguments
+from modeling.training.arguments import DiffusionArguments, RunArguments
 from modeling.training.averaging import mean_of
-from modeling.training.run import RunArguments, run
+from modeling.training.run import run
 from tests.modeling.tiny import write_mix
 
 STEPS = 2

@@ -14,30 +14,19 @@ from modeling.custom_generate.network import visibility
 from modeling.custom_generate.settings import DiffusionSettings
 from modeling.training.batch import TrainingBatch
 from modeling.training.collator import EntityCollator
-from modeling.training.importance_sampling import TimeDensity
 from modeling.training.loss import DiffusionLoss
+from modeling.training.masking import MIN_RATE
 from modeling.training.queries import QuerySampler
-from modeling.training.schedule import MIN_RATE, CosineSchedule, PolynomialSchedule
-from modeling.training.toy import ANSWERS, MASK, PAD, PROMPT, TOKENS, toy_batch, toy_network
 from tests.modeling.tiny import INVENTORIES, tiny_pointer, toy_rows
+from tests.modeling.training.toy import ANSWERS, MASK, PAD, PROMPT, TOKENS, toy_batch, toy_network
 
 PAD_WEIGHT, COPIES, BATCHES = 0.05, 24, 50
 VARIANTS = {
     "plain": DiffusionLoss(low_discrepancy=False),
     "low-discrepancy": DiffusionLoss(),
     "complementary": DiffusionLoss(masks="complementary"),
-    "mirror": DiffusionLoss(masks="mirror"),
-    "p-pots": DiffusionLoss(densities={"completion": TimeDensity()}),
     "clipped": DiffusionLoss(max_weight=4.0),
-    "cosine": DiffusionLoss(schedule=CosineSchedule()),
-    "polynomial": DiffusionLoss(schedule=PolynomialSchedule()),
-    "cosine, complementary": DiffusionLoss(schedule=CosineSchedule(), masks="complementary"),
-    "polynomial, mirror, clipped": DiffusionLoss(
-        schedule=PolynomialSchedule(), masks="mirror", max_weight=4.0
-    ),
-    "cosine, complementary, p-pots": DiffusionLoss(
-        schedule=CosineSchedule(), masks="complementary", densities={"completion": TimeDensity()}
-    ),
+    "complementary, clipped": DiffusionLoss(masks="complementary", max_weight=4.0),
 }
 
 
@@ -89,12 +78,6 @@ def test_mean_loss_and_gradient_are_the_exact_ones(case, name):
     length = torch.stack([g.norm() for g in gradient]).norm()
     settings, batch = DiffusionSettings.of(model), toy_batch(torch.tensor(ANSWERS).repeat(COPIES, 1))
     torch.manual_seed(20)
-    if loss.densities:
-        loss = replace(loss, densities={"completion": TimeDensity()})
-        for _ in range(20):
-            loss(model, settings, batch)
-            loss.step()
-        assert float(loss.densities["completion"].draw(torch.rand(64))[1].std()) > 0.05
     losses, slopes = [], []
     for _ in range(BATCHES):
         value = loss(model, settings, batch).loss / COPIES
@@ -128,10 +111,9 @@ def parts(loss: DiffusionLoss, case: tuple, batches: int, **options: torch.Tenso
     model, settings, batch = case
     found = []
     for _ in range(batches):
-        with torch.set_grad_enabled(loss.densities is not None):  # densities learn from training alone
+        with torch.no_grad():
             logged = loss(model, settings, batch, **options).parts
         found.append(torch.stack([logged["completion_loss"], logged["aligned_loss"]]))
-        loss.step()
     return torch.stack(found).detach()
 
 
@@ -151,13 +133,8 @@ def spread(pointer_case) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     "loss",
-    [
-        DiffusionLoss(low_discrepancy=False),
-        DiffusionLoss(masks="complementary"),
-        DiffusionLoss(masks="mirror", schedule=CosineSchedule()),
-        DiffusionLoss(densities={kind: TimeDensity() for kind in ("completion", "aligned")}),
-    ],
-    ids=["plain", "complementary", "mirror, cosine", "p-pots"],
+    [DiffusionLoss(low_discrepancy=False), DiffusionLoss(), DiffusionLoss(masks="complementary")],
+    ids=["plain", "low-discrepancy", "complementary"],
 )
 def test_every_variant_has_one_mean_on_both_canvases(pointer_case, spread, loss):
     torch.manual_seed(0)

@@ -16,12 +16,12 @@ from modeling.training.collator import (
     IGNORE,
     CompletionCollator,
     EntityCollator,
-    room,
+    drawn_canvas_length,
     scored_slots,
     tag_ids,
 )
 from modeling.training.queries import QuerySampler
-from modeling.training.sampler_key import derived_seed
+from modeling.training.sampler import derived_seed
 from tests.modeling.tiny import INVENTORIES, TYPES, toy_rows
 
 ALWAYS = {"full_list_rate": 1.0, "drop_rate": 0.0, "lower_rate": 0.0, "coarse_rate": 0.0}
@@ -195,12 +195,12 @@ def test_queries_are_drawn_anew_and_repeat_with_torchs_seed(encoder):
 
 
 @given(st.lists(st.integers(1, 64), max_size=10), st.integers(0, 2**62 - 1))
-def test_the_room_of_a_completion_is_another_answers_length(answers, seed):
-    assert room(answers, seed) in (answers or [0])
+def test_the_length_of_a_completion_canvas_is_that_of_another_answer(answers, seed):
+    assert drawn_canvas_length(answers, seed) in (answers or [0])
 
 
 def test_every_answers_length_is_drawn():
-    assert {room([3, 5, 8], derived_seed(i)) for i in range(40)} == {3, 5, 8}
+    assert {drawn_canvas_length([3, 5, 8], derived_seed(i)) for i in range(40)} == {3, 5, 8}
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from trl import ModelConfig, TrlParser
 
-from modeling.training.arguments import DiffusionArguments
-from modeling.training.checkpoints import RESUME_ONLY, fault, last_whole
-from modeling.training.faults import CheckpointNotWritten, stop_at_bad_loss
-from modeling.training.run import RunArguments, run
+from modeling.training.arguments import DiffusionArguments, RunArguments
+from modeling.training.checkpoints import RESUME_ONLY, CheckpointNotWritten, fault, last_whole
+from modeling.training.loss import stop_at_bad_loss
+from modeling.training.run import run
 from tests.conftest import REPOSITORY
 from tests.modeling.tiny import save_encoder, write_mix
 
@@ -44,7 +44,7 @@ def flags(tmp_path_factory: pytest.TempPathFactory, tokenizer) -> list[str]:
         "per_device_train_batch_size": 2,
         "gradient_accumulation_steps": 2,
         "dataloader_num_workers": 1,
-        "importance_sampling": True,
+        "masks": "complementary",
         "learning_rate": 1e-3,
         "logging_steps": 1,
         "save_steps": SAVE,
@@ -154,7 +154,7 @@ def test_a_checkpoint_can_be_uploaded(uninterrupted):
     folder = uninterrupted / f"checkpoint-{SAVE}"
     own = {path.name for path in folder.iterdir()}
     local = {path.name for pattern in RESUME_ONLY for path in folder.glob(pattern)}
-    assert {"optimizer.pt", "trainer_state.json", "complete.json", "time_density.json"} <= local
+    assert {"optimizer.pt", "trainer_state.json", "complete.json"} <= local
     assert own - local == {
         "config.json",
         "generation_config.json",

@@ -19,7 +19,7 @@ from modeling.backbones.pointer_init import pointer_settings
 from modeling.canvas.encoding import PromptEncoder
 from modeling.cli.extract import main as extract
 from modeling.cli.train import FINETUNE, with_config
-from modeling.training.arguments import DiffusionArguments
+from modeling.training.arguments import DiffusionArguments, RunArguments
 from modeling.training.labelled import (
     SOURCE,
     LabelledError,
@@ -28,7 +28,7 @@ from modeling.training.labelled import (
     read_labelled,
     warn_of_long,
 )
-from modeling.training.run import RunArguments, make_trainer, run
+from modeling.training.run import make_trainer, run
 from tests.modeling.tiny import VERBS, save_encoder, toy_rows
 
 

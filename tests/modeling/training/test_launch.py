@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from trl import ModelConfig, TrlParser
 
 from modeling import EntityExtractor
-from modeling.training.arguments import DiffusionArguments
-from modeling.training.run import RunArguments, run
+from modeling.training.arguments import DiffusionArguments, RunArguments
+from modeling.training.run import run
 from tests.conftest import REPOSITORY
 from tests.modeling.tiny import TYPES, completion_rows, tiny_dream
 
@@ -42,7 +42,7 @@ def flags(tmp_path_factory: pytest.TempPathFactory, tokenizer) -> list[str]:
         "lora_rank": 4,
         "lora_alpha": 8,
         "lora_dropout": 0.0,
-        "importance_sampling": True,
+        "masks": "complementary",
         "learning_rate": 1e-2,
         "logging_steps": 1,
         "eval_strategy": "steps",

@@ -13,8 +13,7 @@ from modeling.canvas.encoding import PromptEncoder
 from modeling.training.collator import CompletionCollator, EntityCollator
 from modeling.training.lengths import CompletionLengths, EntityLengths
 from modeling.training.queries import QuerySampler
-from modeling.training.sampler import DrawnCollator
-from modeling.training.sampler_key import Draw, DrawnRows, derived_seed
+from modeling.training.sampler import Draw, DrawnCollator, DrawnRows, derived_seed
 from tests.modeling.tiny import INVENTORIES, TYPES, completion_rows, toy_row, toy_rows
 
 KINDS = ("prompt", "completion", "aligned")

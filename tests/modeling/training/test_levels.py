@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling.training.levels import LevelSampler, plural
-from modeling.training.queries import Query, QuerySampler
-from modeling.training.sampler_key import derived_seed
+from modeling.training.queries import LevelSampler, Query, QuerySampler, plural
+from modeling.training.sampler import derived_seed
 
 CHAINS = [
     ["lead singer", "musician", "person"],

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,12 +14,9 @@ from modeling.custom_generate.settings import DiffusionSettings
 from modeling.training.arguments import DiffusionArguments
 from modeling.training.batch import CanvasTargets, TrainingBatch
 from modeling.training.collator import EntityCollator
-from modeling.training.importance_sampling import TimeDensity
 from modeling.training.loss import DiffusionLoss, LossOutput
-from modeling.training.masking import context_weights, noised_canvases
-from modeling.training.noise import BatchPlace, Noise
+from modeling.training.masking import MASKS, BatchPlace, Noise, noised_canvases
 from modeling.training.queries import QuerySampler
-from modeling.training.schedule import CosineSchedule, PolynomialSchedule
 from tests.modeling.tiny import INVENTORIES, tiny_bert, tiny_dream, tiny_pointer, toy_rows
 
 PLACE = BatchPlace(seed=11)
@@ -90,27 +85,22 @@ def slot_probability(
 
 def slow_loss(model: Any, batch: TrainingBatch, loss: DiffusionLoss) -> dict[str, float]:
     """Return each canvas's part of the loss at ``TIMES``, summed over slots, for the masks of ``PLACE``."""
-    settings, totals, schedule = DiffusionSettings.of(model), {}, loss.schedule
-    rate, measure = schedule.rate(TIMES), schedule.measure(TIMES)
+    settings, totals = DiffusionSettings.of(model), {}
     for target in batch.targets:
         kind, totals[target.canvas.kind] = target.canvas.kind, 0.0
         uniforms = Noise("cpu", PLACE).slots(target.ids.shape, f"{kind} slots")
         mask_id, valid = settings.mask_token_id, target.canvas.mask
-        for noised in noised_canvases(target.ids, valid, uniforms, rate, measure, mask_id, loss.masks):
+        for noised in noised_canvases(target.ids, valid, uniforms, TIMES, mask_id, loss.masks):
             # The prompt goes in as it is, each canvas by itself.
             prompt_hidden, (hidden,) = forward_joint(
                 model, batch.prompt, [target.canvas], [noised.ids], "isolated"
             )
-            before = batch.prompt.mask.sum(1) if kind == "completion" else None
-            near = torch.ones(target.ids.shape)
-            if loss.cart_p:
-                near = context_weights(noised.masked, valid, loss.cart_p, before)
             for row, slot in noised.masked.nonzero().tolist():
                 if target.scored is not None and not target.scored[row, slot]:
                     continue
                 states = prompt_hidden[row], hidden[row]
                 p = slot_probability(model, batch, target, row, slot, states)
-                weight = float(near[row, slot] * noised.measure[row])
+                weight = float(noised.share[row])
                 if kind == "aligned":
                     weight *= loss.aligned_weight
                 else:
@@ -127,11 +117,9 @@ def slow_loss(model: Any, batch: TrainingBatch, loss: DiffusionLoss) -> dict[str
     [
         DiffusionLoss(),
         DiffusionLoss(pad_weight=1.0, max_weight=1.5, aligned_weight=0.3, masks="complementary"),
-        DiffusionLoss(pad_weight=0.0, aligned_weight=2.0, masks="mirror", schedule=CosineSchedule()),
-        DiffusionLoss(cart_p=0.4, schedule=PolynomialSchedule(3.0)),
-        DiffusionLoss(cart_p=0.1, masks="complementary", schedule=CosineSchedule(), max_weight=4.0),
+        DiffusionLoss(pad_weight=0.0, aligned_weight=2.0, max_weight=4.0),
     ],
-    ids=lambda loss: f"{loss.masks}, {type(loss.schedule).__name__}, cart {loss.cart_p}",
+    ids=lambda loss: f"{loss.masks}, at most {loss.max_weight}",
 )
 def test_the_loss_is_its_definition(model, tokenizer, rows, loss):
     batch = training_batch(model, tokenizer, rows)
@@ -148,7 +136,7 @@ def test_the_loss_is_its_definition(model, tokenizer, rows, loss):
         assert len(own) == (1 if loss.masks == "single" else 2)
         assert float(sum(entry.loss.sum() for entry in own)) == pytest.approx(expected[kind], rel=1e-4)
         assert own[0].slots.tolist() == target.canvas.mask.sum(1).tolist()
-        torch.testing.assert_close(own[0].rate, loss.schedule.rate(TIMES))
+        torch.testing.assert_close(own[0].rate, TIMES)
 
 
 def drawn(output: LossOutput) -> dict[str, list[float]]:
@@ -162,7 +150,7 @@ def test_rates_are_drawn_as_the_settings_say(model, tokenizer, rows):
     rates = drawn(DiffusionLoss(aligned_full_mask_rate=0.5)(model, settings, batch, PLACE))
     assert 16 < sum(rate == 1 for rate in rates["aligned"]) < 48  # four standard deviations of 64 draws
     assert sum(rate == 1 for rate in rates["completion"]) == 0
-    every = DiffusionLoss(aligned_full_mask_rate=1.0, schedule=CosineSchedule())
+    every = DiffusionLoss(aligned_full_mask_rate=1.0)
     rates = drawn(every(model, settings, batch, PLACE))
     assert set(rates["aligned"]) == {1.0}
     # Evenly spaced: one time in each of 64 parts; drawn each by itself, some parts stay empty.
@@ -200,7 +188,7 @@ def test_the_entropy_term_adds_the_entropy_of_slots_that_are_right(model, tokeni
     ]
     plain, one, two = (float(output.loss) for output in found)
     assert "aligned_entropy" not in found[0].parts
-    # At these times each slot counts for its measure, 1, whatever its rate.
+    # A slot's entropy counts once, whatever its rate.
     terms = sum(
         float(found[1].parts[f"{entry.kind}_entropy"]) * int(entry.masked.sum()) for entry in found[1].rows
     )
@@ -209,7 +197,7 @@ def test_the_entropy_term_adds_the_entropy_of_slots_that_are_right(model, tokeni
     assert two - plain == pytest.approx(2 * terms, rel=1e-3)
 
 
-@pytest.mark.parametrize("masks", ["single", "complementary", "mirror"])
+@pytest.mark.parametrize("masks", MASKS)
 def test_the_split_of_the_global_batch_changes_no_gradient(tokenizer, rows, tmp_path, masks):
     """One batch of 8, two of 4 and eight of 1, at masks that are drawn."""
     model = tiny_pointer(tmp_path, tokenizer)
@@ -240,57 +228,17 @@ def test_full_attention_trains_several_canvases(tokenizer, rows):
     torch.testing.assert_close(together, sum(alone), rtol=1e-5, atol=0)
 
 
-# P-POTS.
-
-
-def importance(**changes: Any) -> DiffusionLoss:
-    return DiffusionLoss(densities={kind: TimeDensity() for kind in ("completion", "aligned")}, **changes)
-
-
-def test_densities_learn_from_training_alone_and_are_saved(tokenizer, rows, tmp_path):
-    model = tiny_pointer(tmp_path, tokenizer)
-    batch, settings = training_batch(model, tokenizer, rows * 8), DiffusionSettings.of(model)
-    loss = importance(aligned_full_mask_rate=0.5)
-    fresh = loss.state_dict()
-    with torch.no_grad():
-        loss(model, settings, batch)
-    loss(model, settings, batch, times=TIMES.repeat(8))
-    loss.step()
-    assert loss.state_dict() == fresh  # neither an evaluation nor fixed times teach it
-    for _ in range(20):
-        output = loss(model, settings, batch)
-        loss.step()
-    learnt = loss.state_dict()
-    assert learnt["completion"] != fresh["completion"]
-    # Canvases masked whole are drawn apart, and teach it nothing.
-    aligned = next(entry for entry in output.rows if entry.kind == "aligned")
-    partly = int((aligned.rate < 1).sum())
-    assert 0 < partly < len(aligned.rate)
-    seen = sum(learnt["aligned"]["statistics"][0])
-    assert seen < 0.75 * sum(learnt["completion"]["statistics"][0])
-    again = importance(aligned_full_mask_rate=0.5)
-    again.load_state_dict(json.loads(json.dumps(learnt)))
-    with torch.no_grad():
-        values = [float(one(model, settings, batch, PLACE).loss) for one in (loss, again, importance())]
-    assert values[0] == values[1] != values[2]
-    with pytest.raises(ValueError, match=r"densities for \['aligned', 'completion'\], this one for \[\]"):
-        DiffusionLoss().load_state_dict(learnt)
-
-
 def test_the_plain_objective_forgets_the_switches():
-    loss = importance(
-        masks="mirror", cart_p=0.2, entropy_weight=0.3, max_weight=4.0, schedule=CosineSchedule()
-    )
+    loss = DiffusionLoss(masks="complementary", entropy_weight=0.3, max_weight=4.0)
     assert loss.plain() == DiffusionLoss(max_weight=4.0)
 
 
-@pytest.mark.parametrize("masks", ["single", "complementary", "mirror"])
-@pytest.mark.parametrize("switches", [False, True])
-def test_gradients_are_finite_and_reach_every_part_that_is_trained(model, tokenizer, rows, masks, switches):
-    """With no other switch on, and with all of them together."""
-    loss = DiffusionLoss(masks=masks)
-    if switches:
-        loss = importance(masks=masks, schedule=CosineSchedule(), cart_p=0.3, entropy_weight=0.5)
+@pytest.mark.parametrize("masks", MASKS)
+@pytest.mark.parametrize("entropy_weight", [0.0, 0.5])
+def test_gradients_are_finite_and_reach_every_part_that_is_trained(
+    model, tokenizer, rows, masks, entropy_weight
+):
+    loss = DiffusionLoss(masks=masks, entropy_weight=entropy_weight)
     model.zero_grad()
     output = loss(model, DiffusionSettings.of(model), training_batch(model, tokenizer, rows))
     output.loss.backward()
@@ -358,7 +306,6 @@ def test_an_aligned_canvas_needs_the_number_of_types(model, tokenizer, rows):
         ({"max_weight": 0.5}, "max_weight must be at least 1 .*got 0.5"),
         ({"max_weight": math.nan}, "max_weight must be at least 1 .*got nan"),
         ({"aligned_full_mask_rate": 1.1}, r"aligned_full_mask_rate must be in \[0, 1\], got 1.1"),
-        ({"cart_p": 2.0}, r"cart_p must be in \[0, 1\], got 2.0"),
         ({"aligned_weight": -1.0}, "aligned_weight must not be negative, got -1.0"),
         ({"entropy_weight": -0.5}, "entropy_weight must not be negative, got -0.5"),
         ({"masks": "both"}, "masks must be one of .*got 'both'"),
@@ -382,12 +329,7 @@ def test_arguments_describe_the_objective(tmp_path):
         "aligned_full_mask_rate": 0.2,
         "aligned_weight": 0.5,
         "low_discrepancy": False,
-        "masks": "mirror",
-        "cart_p": 0.3,
+        "masks": "complementary",
         "entropy_weight": 0.1,
     }
-    found = loss(**changes, schedule="polynomial", schedule_exponent=1.5, importance_sampling=True)
-    assert replace(found, densities=None) == DiffusionLoss(**changes, schedule=PolynomialSchedule(1.5))
-    assert set(found.densities) == {"completion", "aligned"}
-    with pytest.raises(ValueError, match="schedule must be one of"):
-        loss(schedule="geometric")
+    assert loss(**changes) == DiffusionLoss(**changes)

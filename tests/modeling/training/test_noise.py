@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling.training.noise import BatchPlace, Noise
+from modeling.training.masking import BatchPlace, Noise
 
 
 def gaps(numbers: torch.Tensor) -> torch.Tensor:

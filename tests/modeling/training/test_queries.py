@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from modeling.canvas.template import Mention
 from modeling.training.queries import Inventory, Query, QuerySampler
-from modeling.training.sampler_key import derived_seed
+from modeling.training.sampler import derived_seed
 
 INVENTORY = Inventory(
     types=("politician", "scientist", "city", "country", "river", "song"),

@@ -19,8 +19,9 @@ from trl import ModelConfig
 
 from modeling import EntityExtractor, load_model, load_tokenizer
 from modeling.custom_generate.settings import DiffusionSettings
+from modeling.training.arguments import RunArguments
 from modeling.training.collator import CompletionCollator
-from modeling.training.run import RunArguments, prepare_model, run, with_adapter
+from modeling.training.run import prepare_model, run, with_adapter
 from modeling.training.trainer import DiffusionTrainer
 from tests.conftest import REPOSITORY
 from tests.modeling.smoke import smoke

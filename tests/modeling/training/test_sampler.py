@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 
 from modeling.training.sampler import (
     DrawnCollator,
+    DrawnRows,
     EvaluationSampler,
     GlobalBatchSampler,
+    derived_seed,
+    fraction,
+    seeds_of,
 )
-from modeling.training.sampler_key import DrawnRows, derived_seed, fraction, seeds_of
 
 lengths = st.lists(st.integers(1, 60), min_size=1, max_size=80)
 

@@ -11,10 +11,9 @@ from modeling.canvas.encoding import PromptEncoder
 from modeling.custom_generate.heads import candidate_logits, source_candidates, tag_candidates
 from modeling.custom_generate.network import Canvas, Denoiser, forward_joint, shift
 from modeling.custom_generate.settings import DiffusionSettings
-from modeling.training.batch import TrainingBatch
+from modeling.training.batch import TrainingBatch, forward_canvases
 from modeling.training.collator import EntityCollator
 from modeling.training.masking import noised_canvases
-from modeling.training.packing import forward_canvases
 from modeling.training.queries import QuerySampler
 from tests.modeling.tiny import INVENTORIES, tiny_bert, tiny_dream, tiny_pointer, toy_rows
 
@@ -43,7 +42,6 @@ def noised_batch(model: Any, tokenizer: Any) -> tuple[TrainingBatch, list[tuple[
             target.ids,
             target.canvas.mask,
             torch.rand(target.ids.shape),
-            rate,
             rate,
             settings.mask_token_id,
             "complementary",

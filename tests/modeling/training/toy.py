@@ -3,9 +3,9 @@
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from ..custom_generate.network import Canvas, Prompt
-from ..custom_generate.settings import DiffusionSettings
-from .batch import CanvasTargets, TrainingBatch
+from modeling.custom_generate.network import Canvas, Prompt
+from modeling.custom_generate.settings import DiffusionSettings
+from modeling.training.batch import CanvasTargets, TrainingBatch
 
 TOKENS, SYMBOLS = 4, 5
 PAD, MASK, PROMPT = 0, SYMBOLS, (SYMBOLS + 1, SYMBOLS + 2)
