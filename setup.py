@@ -45,7 +45,7 @@ setup(
             "py.typed",
             "README.md",
             "configs/*.yaml",
-            "mini/README.md",
+            "mini/*.md",
             "mini/*.json",
             "mini/*.safetensors",
         ]

@@ -2,13 +2,19 @@
 
     python -m model_card render            # rewrite the blocks
     python -m model_card render --check    # exit 1 if a block is not what the results say
+    python -m model_card render --examples # also run the commands whose output the README shows
 
-A block stands between ``<!-- figures: NAME -->`` and ``<!-- /figures -->``.
+A block stands between ``<!-- figures: NAME -->`` and ``<!-- /figures -->``. An example stands between
+``<!-- example: NAME -->`` and ``<!-- /example -->``, behind the command whose output it is.
 """
 
 import argparse
 import json
+import os
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
@@ -20,8 +26,18 @@ from model_card.figures.markdown import heads, origin, points, table
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "model_card" / "results"
-FILES = (ROOT / "README.md", ROOT / "modeling" / "mini" / "README.md", ROOT / "model_card" / "FAULTS.md")
+FILES = (
+    ROOT / "README.md",
+    ROOT / "modeling" / "mini" / "README.md",
+    ROOT / "modeling" / "mini" / "EVIDENCE.md",
+    ROOT / "model_card" / "EVIDENCE.md",
+    ROOT / "model_card" / "FAULTS.md",
+)
 _BLOCK = re.compile(r"(<!-- figures: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(<!-- /figures -->)", re.DOTALL)
+_EXAMPLE = re.compile(
+    r"(\$ python (?P<words>[^\n]+)\n```\n\n<!-- example: [\w-]+ -->\n```\n)(.*?)(```\n<!-- /example -->)",
+    re.DOTALL,
+)
 
 
 def load(name: str) -> dict[str, Any]:
@@ -105,6 +121,12 @@ def mini_training() -> str:
     )
 
 
+def drift() -> str:
+    """The newest versions with which the suite last passed."""
+    path = RESULTS / "drift.json"
+    return trust.drift(json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None)
+
+
 def speed_gpu() -> str:
     """Throughput and latency at Dream-7B's shape beside UniNER-7B's work on vLLM."""
     report = load("speed_h100")
@@ -123,6 +145,7 @@ def _with_origin(name: str, show: Callable[[dict[str, Any]], str]) -> Callable[[
 
 
 FIGURES: dict[str, Callable[[], str]] = {
+    "drift": drift,
     "mini-latency": mini_latency,
     "mini-mix": mini_mix,
     "mini-training": mini_training,
@@ -162,8 +185,30 @@ def render(text: str, folder: Path | None = None) -> str:
     return _BLOCK.sub(fill, text)
 
 
+def run_examples(text: str) -> str:
+    """Return the text with the output of every example as its command writes it now.
+
+    Raises:
+        CalledProcessError: a command failed.
+    """
+
+    def fill(match: re.Match[str]) -> str:
+        done = subprocess.run(
+            [sys.executable, *shlex.split(match["words"])],
+            cwd=ROOT,
+            env={**os.environ, "NO_COLOR": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        return f"{match[1]}{done.stdout}{match[4]}"
+
+    return _EXAMPLE.sub(fill, text)
+
+
 def flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the command."""
+    parser.add_argument("--examples", action="store_true", help="run the commands of the examples too")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a block is stale")
 
 
@@ -172,7 +217,7 @@ def run(args: argparse.Namespace) -> int:
     stale = []
     for path in FILES:
         old = path.read_text(encoding="utf-8")
-        new = render(old)
+        new = render(run_examples(old) if args.examples else old)
         if new != old:
             stale.append(path.relative_to(ROOT))
             if not args.check:

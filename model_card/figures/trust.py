@@ -6,6 +6,8 @@ from typing import Any
 
 from model_card.figures.markdown import cell, table
 
+DRIFTING = ("torch", "transformers", "datasets", "peft", "trl")  # packages that change most, as shown
+
 
 def fault_table(report: dict[str, Any]) -> str:
     """Return a table for each group of faults."""
@@ -84,6 +86,18 @@ def overhead_table(report: dict[str, Any]) -> str:
         "shown is that Ray costs nothing here."
     )
     return "\n\n".join([table(["", "documents/s", "of alone"], rows), note])
+
+
+def drift(report: dict[str, Any] | None) -> str:
+    """Return with which versions the suite last passed outside the constraints, in one sentence.
+
+    Args:
+        report: what ``make drift`` wrote; None: it has not run to its end.
+    """
+    if report is None:
+        return "`make drift` has not been seen to pass yet."
+    shown = ", ".join(f"{name} {report['versions'][name]}" for name in DRIFTING)
+    return f"`make drift` was last seen to pass on {report['date']}, with Python {report['python']}, {shown}."
 
 
 def _rate(run: dict[str, Any]) -> str:

@@ -33,6 +33,7 @@ CHECKPOINT = (
     "training_log.json",
     "card_*.png",
     "card_*.gif",
+    "EVIDENCE.md",
     "conversion.json",
     "merge.json",
 )

@@ -35,6 +35,7 @@ TAGS = ["named-entity-recognition", "zero-shot", "masked-diffusion", "diffusion-
 EXAMPLE_TYPES = ("person", "organization", "date")
 EXAMPLE_TEXT = "Ronaldo plays for Al Nassr since January 2023"
 PREFIX = "card_"  # of the pictures, which lie beside the card
+CARD, EVIDENCE = "README.md", "EVIDENCE.md"
 _METRICS = {"f1": "F1", "precision": "precision", "recall": "recall"}
 
 Scores = Mapping[str, Mapping[str, Any]]  # of each test set
@@ -65,6 +66,19 @@ def card(model: str, results: Path) -> str:
     template = TEMPLATES / ("mini.md" if mini else "dream.md")
     filled = ModelCard.from_template(data, template_path=str(template), model=model)
     return render(str(filled).rstrip() + "\n", results)
+
+
+def pages(model: str, results: Path) -> dict[str, str]:
+    """Return the card of a model, and the page of its further evidence where it has one, by file name.
+
+    The embedded model's card is short, and the rest stands in ``EVIDENCE.md`` beside it; a tuned Dream's card
+    holds everything.
+    """
+    found = {CARD: card(model, results)}
+    if slug(model) == "mini":
+        template = (TEMPLATES / "mini_evidence.md").read_text(encoding="utf-8")
+        found[EVIDENCE] = render(template.replace("{{ model }}", model), results)
+    return found
 
 
 def artefact_card(key: str, folder: Path, results: Iterable[Path]) -> str:
@@ -196,9 +210,9 @@ def write_card(model: str, results: Path, folder: Path) -> None:
     # Only who draws needs matplotlib.
     from model_card.figures import animation, plots
 
-    path = atomic_write(folder / "README.md", card(model, results))
+    written = [atomic_write(folder / name, text) for name, text in pages(model, results).items()]
     drawn = [*plots.draw_all(results, folder, PREFIX), *animation.draw(results, folder, PREFIX)]
-    print(f"wrote {path} and {len(drawn)} pictures")
+    print(f"wrote {' and '.join(map(str, written))}, and {len(drawn)} pictures")
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
@@ -216,7 +230,10 @@ def run(args: argparse.Namespace) -> int:
     if not args.check:
         write_card(args.model, results, folder)
         return 0
-    path = folder / "README.md"
-    stale = not path.is_file() or path.read_text(encoding="utf-8") != card(args.model, results)
-    print(f"{path} is {'stale: run python -m model_card card' if stale else 'what the results say'}")
+    stale = False
+    for name, text in pages(args.model, results).items():
+        path = folder / name
+        differs = not path.is_file() or path.read_text(encoding="utf-8") != text
+        print(f"{path} is {'stale: run python -m model_card card' if differs else 'what the results say'}")
+        stale = stale or differs
     return int(stale)

@@ -14,7 +14,7 @@ from model_card.figures.animation import content, draw
 from model_card.figures.plots import COLOURS, GROUNDS, INK
 from model_card.figures.registry import IMAGES, tables
 from model_card.figures.render import render
-from model_card.release.card import TEMPLATES, card, card_folder
+from model_card.release.card import TEMPLATES, card, card_folder, pages
 
 BLOCK = re.compile(r"<!-- figures: [\w-]+ -->\n.*?<!-- /figures -->", re.DOTALL)
 # Names and layout, no figures: T=8, F1, 95%, version numbers, the shape of the encoder.
@@ -53,13 +53,14 @@ def write_main(folder: Path, value: float, gain: float = 0.01, limit: int | None
 
 
 def test_templates_hold_no_figure() -> None:
-    for template in (TEMPLATES / "mini.md", TEMPLATES / "dream.md"):  # the others hold code
-        prose = BLOCK.sub("", template.read_text(encoding="utf-8"))
-        assert not re.findall(r"\d", NO_FIGURES.sub("", prose)), template.name
+    for name in ("mini.md", "mini_evidence.md", "dream.md"):  # the others hold code
+        prose = BLOCK.sub("", (TEMPLATES / name).read_text(encoding="utf-8"))
+        assert not re.findall(r"\d", NO_FIGURES.sub("", prose)), name
 
 
-def test_every_table_and_picture_stands_in_the_card_once() -> None:
-    named = re.findall(r"<!-- figures: ([\w-]+) -->", (TEMPLATES / "mini.md").read_text(encoding="utf-8"))
+def test_every_table_and_picture_stands_in_the_card_or_its_evidence_once() -> None:
+    texts = [(TEMPLATES / name).read_text(encoding="utf-8") for name in ("mini.md", "mini_evidence.md")]
+    named = re.findall(r"<!-- figures: ([\w-]+) -->", "".join(texts))
     assert sorted(named) == sorted([*(tables().keys() - {"denoising", "integrations"}), *IMAGES, *FROM_FILES])
 
 
@@ -134,8 +135,23 @@ def test_the_committed_card_is_what_the_results_say() -> None:
     results = results_folder("mini")
     if not (results / "main.json").is_file():
         pytest.skip("the evidence for the embedded model is not measured yet: make evidence")
-    committed = (card_folder("mini") / "README.md").read_text(encoding="utf-8")
-    assert committed == card("mini", results), "the card is stale: run python -m model_card card"
+    for name, text in pages("mini", results).items():
+        committed = (card_folder("mini") / name).read_text(encoding="utf-8")
+        assert committed == text, f"{name} is stale: run python -m model_card card"
+
+
+def test_the_card_is_short_and_leads_to_its_evidence() -> None:
+    text = (card_folder("mini") / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 240
+    evidence = (card_folder("mini") / "EVIDENCE.md").read_text(encoding="utf-8")
+    for anchor in re.findall(r"\]\(EVIDENCE\.md#([\w-]+)\)", text):
+        assert anchor in anchors(evidence), anchor
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub and the Hub give the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_a_canvas_that_grew_is_drawn_with_its_last_words(tmp_path: Path) -> None:
