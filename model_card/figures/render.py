@@ -110,13 +110,18 @@ def mini_mix() -> str:
 
 
 def mini_training() -> str:
-    """Steps, time and losses of the embedded model's training."""
-    log = json.loads((ROOT / "modeling" / "mini" / "training_log.json").read_text(encoding="utf-8"))
-    metrics, steps = log["metrics"], log["history"][-1]["step"]
-    size = sum(p.stat().st_size for p in (ROOT / "modeling" / "mini").glob("*.safetensors"))
+    """Steps, time and losses of the embedded model's training in two stages."""
+    folder = ROOT / "modeling" / "mini"
+    log = json.loads((folder / "training_log.json").read_text(encoding="utf-8"))
+    first, second = log["metrics"]["steps"]
+    runs = 1 + max(entry["run"] for entry in log["history"] if entry["stage"] == 2)
+    last = [e for e in log["history"] if e["stage"] == 2 and e.get("step") == second and "aligned_nll" in e]
+    aligned, completion = (fmean(entry[f"{kind}_nll"] for entry in last) for kind in ("aligned", "completion"))
+    size = sum(p.stat().st_size for p in folder.glob("*.safetensors"))
     return (
-        f"{steps:,} steps in {metrics['train_runtime']:.0f} seconds; validation loss of a masked slot: "
-        f"{metrics['eval_aligned_nll']:.3f} nats aligned, {metrics['eval_completion_nll']:.3f} completion; "
+        f"{first:,} steps, then {runs} runs of {second:,} steps from there, whose weights are averaged: "
+        f"{log['metrics']['train_runtime']:.0f} seconds, the runs side by side on one GPU. Training loss of a "
+        f"masked slot over the last steps: {aligned:.3f} nats aligned, {completion:.3f} completion. "
         f"{size / 1e6:.1f} MB of weights, two bytes a parameter."
     )
 
