@@ -116,12 +116,14 @@ def mini_training() -> str:
     first, second = log["metrics"]["steps"]
     runs = 1 + max(entry["run"] for entry in log["history"] if entry["stage"] == 2)
     last = [e for e in log["history"] if e["stage"] == 2 and e.get("step") == second and "aligned_nll" in e]
-    aligned, completion = (fmean(entry[f"{kind}_nll"] for entry in last) for kind in ("aligned", "completion"))
+    aligned, completion = (
+        fmean(entry[f"{kind}_nll"] for entry in last) for kind in ("aligned", "completion")
+    )
     size = sum(p.stat().st_size for p in folder.glob("*.safetensors"))
     return (
         f"{first:,} steps, then {runs} runs of {second:,} steps from there, whose weights are averaged: "
-        f"{log['metrics']['train_runtime']:.0f} seconds, the runs side by side on one GPU. Training loss of a "
-        f"masked slot over the last steps: {aligned:.3f} nats aligned, {completion:.3f} completion. "
+        f"{log['metrics']['train_runtime']:.0f} seconds, the runs side by side on one GPU. Training loss of "
+        f"a masked slot over the last steps: {aligned:.3f} nats aligned, {completion:.3f} completion. "
         f"{size / 1e6:.1f} MB of weights, two bytes a parameter."
     )
 

@@ -155,9 +155,8 @@ def test_the_card_says_what_the_files_say(finished: Path) -> None:
     assert f"**{100 * found['settings'][found['headline']]['mean']['f1']:.1f}**" in text
     # One sentence of each set is no evidence: nothing of it may stand in the model index.
     assert ModelCard(text).data.eval_results is None
-    evidence = (finished / "EVIDENCE.md").read_text(encoding="utf-8")
     for picture in ("card_f1.png", "card_pareto.png", "card_denoising_aligned.gif"):
-        assert f"({picture})" in text + evidence
+        assert f"({picture})" in text
         assert (finished / picture).stat().st_size > 5000
 
 

@@ -37,13 +37,17 @@ def test_short_work_is_repeated_more_often_and_long_work_less(each: float, round
     assert len(seconds) == rounds
 
 
-def test_times_whose_quartiles_overlap_do_not_decide() -> None:
-    def point(f1: float, low: float, high: float) -> dict:
-        return {"f1": f1, "quartiles": [low, high], "seconds_per_sentence": (low + high) / 2}
+def test_f1_and_forwards_decide_which_setting_beats_another() -> None:
+    def point(f1: float, forwards: float) -> dict:
+        return {"f1": f1, "forwards": forwards}
 
-    slow_by_chance, other = point(0.5, 1.0, 1.4), point(0.5, 0.9, 1.1)
-    assert not _dominates(other, slow_by_chance)
-    assert _dominates(point(0.5, 0.5, 0.6), slow_by_chance)
-    assert _dominates(point(0.6, 1.1, 1.5), slow_by_chance)  # better, and not slower
-    assert not _dominates(point(0.6, 2.0, 2.1), slow_by_chance)
+    middle = point(0.5, 4.0)
+    assert _dominates(point(0.5, 3.0), middle)
+    assert _dominates(point(0.6, 4.0), middle)
+    assert not _dominates(point(0.6, 4.1), middle)
+    assert not _dominates(point(0.4, 1.0), middle)
+    assert not _dominates(middle, middle)
+
+
+def test_a_spread_has_its_median() -> None:
     assert spread([1.0, 2.0, 3.0])["median"] == 2.0
