@@ -166,21 +166,24 @@ def test_commands_that_measure_the_model_know_their_flags() -> None:
 
 def test_mix_and_mini_training_commands(shared: Path, tmp_path: Path) -> None:
     tiny_encoder = save_encoder(tmp_path / "encoder", toy_tokenizer())
-    sets = tmp_path / "sets"
-    sets.mkdir()
-    shutil.copy(shared / "data" / "ner_mix" / "label_map.json", sets)
-    for source in sorted((shared / "data" / "ner_mix").glob("*.jsonl.gz")):  # the first rows of each will do
-        with gzip.open(source, "rt", encoding="utf-8") as rows, gzip.open(sets / source.name, "wt") as few:
-            few.writelines(islice(rows, 60))
-    mix = command_with("modeling mix").replace("DIR", str(sets))
+    mix = command_with("modeling mix")
+    for name, word in (("ner_mix2", "DIR2"), ("ner_mix", "DIR")):
+        sets = tmp_path / name
+        shutil.copytree(shared / "data" / name, sets, ignore=shutil.ignore_patterns("*.gz"))
+        for source in sorted((shared / "data" / name).glob("*.jsonl.gz")):  # the first rows of each will do
+            with (
+                gzip.open(source, "rt", encoding="utf-8") as rows,
+                gzip.open(sets / source.name, "wt", encoding="utf-8") as few,
+            ):
+                few.writelines(islice(rows, 60))
+        mix = mix.replace(word, str(sets))
     mix = mix.replace("FILE", str(shared / "data" / "pile_ner" / "pile_ner_type_subset.json.gz"))
     result = run(mix, tmp_path)
     assert result.returncode == 0, result.stderr
     first = command_with("train_mini.yaml").replace(
         "sentence-transformers/all-MiniLM-L6-v2", str(tiny_encoder)
     )
-    # The second stage draws passages with open types twice as often; this tiny mix has none.
-    second = f"{command_with('train_mini_final.yaml')} --average_runs 2 --source_factors fewnerd_inter_dev=2"
+    second = f"{command_with('train_mini_final.yaml')} --average_runs 2"
     for train, folder in ((first, "mini_first"), (second, "mini")):
         train = train.replace("train_sft.py", str(ROOT / "train_sft.py"))
         train = train.replace("modeling/configs", str(ROOT / "modeling" / "configs"))
