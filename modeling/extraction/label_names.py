@@ -5,11 +5,8 @@ one as its plain words: in lower case, with blanks for ``_``, hyphens and inner 
 A description follows the name in parentheses, shortened to ``DESCRIPTION_WORDS``. Results carry the label as
 it was given, with every letter and blank of it.
 
-The embedded model was trained on names without descriptions, and they cost it quality. With descriptions of
-all labels, micro F1 on CrossNER dev (100 sentences of each of five domains) falls from 54.7 to 48.0 on the
-aligned canvas; over 20 sentences of each it is 55.3 with names alone, 48.6 as "name, description", 48.3 as
-"name - description", and 50.1 with four words in parentheses. A description is therefore for a label whose
-name alone does not tell what is meant. The completion canvas refuses descriptions: it falls from 43.6 to 0.6.
+The embedded model was trained on names without descriptions. A description is therefore for a label whose
+name alone does not tell what is meant, and the completion canvas refuses descriptions.
 """
 
 import logging
